@@ -104,7 +104,16 @@ func (f *fake) read(ctx context.Context, ws *websocket.Conn) (m wire.ClientFrame
 	return m, true
 }
 
+// becomes changes what later connections get.
+func (f *fake) becomes(snapshot, log []wire.Frame) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.snapshot, f.log = snapshot, log
+}
+
 func (f *fake) frames(sub wire.ClientFrame) []wire.Frame {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	frames := []wire.Frame{{Event: "subscribed", Patterns: sub.Subscribe}}
 	if sub.Snapshot {
 		return slices.Concat(frames, f.snapshot, f.log)

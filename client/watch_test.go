@@ -113,8 +113,7 @@ func TestASnapshotStartedOverTellsOfWhatIsGoneMeanwhile(t *testing.T) {
 	f := newFake(t, &fake{snapshot: theSnapshot(), log: theLog()})
 	f.before = func(_ context.Context, conn, frame int, ws *websocket.Conn) bool {
 		if conn == 0 && frame == 3 { // a and b have been told
-			f.snapshot = []wire.Frame{inSnapshot(update("app.b", 5, "e:20")), synced("e:21")}
-			f.log = nil
+			f.becomes([]wire.Frame{inSnapshot(update("app.b", 5, "e:20")), synced("e:21")}, nil)
 			_ = ws.CloseNow()
 			return false
 		}
@@ -137,19 +136,19 @@ func TestASnapshotStartedOverTellsOfWhatIsGoneMeanwhile(t *testing.T) {
 
 func TestAResetStartsOverAlsoWhenItsSnapshotIsCut(t *testing.T) {
 	t.Parallel()
+	whole := []wire.Frame{
+		inSnapshot(update("app.a", 1, "f:3")), inSnapshot(update("app.b", 1, "f:4")), inSnapshot(update("other.c", 1, "f:5")),
+		synced("f:10"), update("app.last", 1, "f:11"),
+	}
 	f := newFake(t, &fake{
 		log: []wire.Frame{
 			{Event: "reset", Revision: "f:9", Patterns: []string{"app.*"}},
 			inSnapshot(update("app.a", 1, "f:3")), inSnapshot(update("app.b", 1, "f:4")), synced("f:9"),
 		},
-		snapshot: []wire.Frame{
-			inSnapshot(update("app.a", 1, "f:3")), inSnapshot(update("app.b", 1, "f:4")), inSnapshot(update("other.c", 1, "f:5")),
-			synced("f:10"), update("app.last", 1, "f:11"),
-		},
 	})
 	f.before = func(_ context.Context, conn, frame int, ws *websocket.Conn) bool {
 		if conn == 0 && frame == 3 {
-			f.log = nil
+			f.becomes(whole, nil)
 			_ = ws.CloseNow()
 			return false
 		}
@@ -160,12 +159,10 @@ func TestAResetStartsOverAlsoWhenItsSnapshotIsCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []client.Event{
+	want := append([]client.Event{
 		{Event: "reset", Revision: "f:9", Patterns: []string{"app.*"}}, inSnapshot(update("app.a", 1, "f:3")),
 		{Event: "reset"}, // of everything: what other.c was is not known any more
-		inSnapshot(update("app.a", 1, "f:3")), inSnapshot(update("app.b", 1, "f:4")), inSnapshot(update("other.c", 1, "f:5")),
-		synced("f:10"), update("app.last", 1, "f:11"),
-	}
+	}, whole...)
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -235,6 +232,12 @@ func TestRefusalsForGoodEndAWatchWithTheirKind(t *testing.T) {
 func TestAFreshTokenIsSentWhenTheOldOneIsAboutToExpire(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, &fake{snapshot: append(theSnapshot(), wire.Frame{Event: "token_expiring", Revision: "e:4"}), log: theLog()})
+	f.before = func(ctx context.Context, _, frame int, ws *websocket.Conn) bool {
+		if frame == 1+len(theSnapshot())+1 { // after token_expiring
+			_, _ = f.read(ctx, ws)
+		}
+		return true
+	}
 	tokens := 0
 	source := func(context.Context) (string, error) {
 		tokens++
@@ -247,7 +250,8 @@ func TestAFreshTokenIsSentWhenTheOldOneIsAboutToExpire(t *testing.T) {
 	if slices.ContainsFunc(got, func(e client.Event) bool { return e.Event == "token_expiring" }) {
 		t.Error("the user is told of the token")
 	}
-	f.Close() // waits for the handler, which has then read all that was sent
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if want := "Bearer token1"; f.tokens[0] != want {
 		t.Errorf("connected with %q, want %q", f.tokens[0], want)
 	}
