@@ -1,0 +1,7 @@
+package conformance
+
+var (
+	busPromises     = []promise{}
+	cachePromises   = []promise{}
+	limiterPromises = []promise{}
+)

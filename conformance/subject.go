@@ -1,0 +1,261 @@
+package conformance
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// subject is the backend that a promise is asked of.
+type subject struct {
+	*core.Backend
+	open Opener
+	o    Options
+}
+
+func newSubject(t testing.TB, open Opener, o Options) *subject {
+	s := &subject{open: open, o: o}
+	s.adopt(t, open(t))
+	return s
+}
+
+// adopt makes b the subject's backend and closes it when the test ends.
+func (s *subject) adopt(t testing.TB, b *core.Backend) {
+	t.Helper()
+	s.Backend = b
+	closeAtEnd(t, b)
+}
+
+func closeAtEnd(t testing.TB, b *core.Backend) {
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// peer returns the same store as another node sees it, or the very backend where only one process may have it.
+func (s *subject) peer(t testing.TB) *core.Backend {
+	if s.o.Peer == nil {
+		return s.Backend
+	}
+	b := s.o.Peer(t, s.Backend)
+	closeAtEnd(t, b)
+	return b
+}
+
+// reopen restarts the subject.
+func (s *subject) reopen(t testing.TB) { s.adopt(t, s.o.Reopen(t, s.Backend)) }
+
+// put is the simplest change.
+func put(key core.Key, value string) core.Op {
+	return core.Op{Key: key, Do: core.OpPut, Doc: core.Doc{Value: []byte(value)}}
+}
+
+func del(key core.Key) core.Op   { return core.Op{Key: key, Do: core.OpDelete} }
+func purge(key core.Key) core.Op { return core.Op{Key: key, Do: core.OpPurge} }
+
+// txn is a transaction of its own ID.
+func txn(ops ...core.Op) core.Txn {
+	return core.Txn{Meta: core.Meta{ID: rand.Text(), Time: now(), Author: "tester"}, Ops: ops}
+}
+
+// when adds conditions to a transaction.
+func when(tx core.Txn, checks ...core.Check) core.Txn {
+	tx.Checks = append(slices.Clone(tx.Checks), checks...)
+	return tx
+}
+
+func version(key core.Key, v int64) core.Check         { return core.Check{Key: key, Version: &v} }
+func rules(key core.Key, r core.Revision) core.Check   { return core.Check{Key: key, Rules: &r} }
+func now() time.Time                                   { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// commit commits ops without conditions.
+func commit(t testing.TB, b *core.Backend, ops ...core.Op) core.Commit {
+	t.Helper()
+	return mustCommit(t, b, txn(ops...))
+}
+
+// mustCommit commits tx. An unknown outcome is repeated, as the contract has it.
+func mustCommit(t testing.TB, b *core.Backend, tx core.Txn) core.Commit {
+	t.Helper()
+	c, err := persist(t.Context(), b, tx)
+	if err != nil {
+		t.Fatalf("Commit: %v", err)
+	}
+	return c
+}
+
+// patience is how long the suite repeats what a store that was broken answers with ErrUnavailable.
+const patience = 30 * time.Second
+
+// persist commits tx, again and again while the outcome is unknown.
+func persist(ctx context.Context, b *core.Backend, tx core.Txn) (c core.Commit, err error) {
+	err = insist(ctx, func() error {
+		c, err = b.Store.Commit(ctx, tx)
+		return err
+	})
+	return c, err
+}
+
+// insist repeats call while it fails with ErrUnavailable, with short breaks.
+func insist(ctx context.Context, call func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := call()
+		if !errors.Is(err, core.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// get returns the entry of a key, nil if there is none, at a revision of at least atLeast.
+func get(t testing.TB, b *core.Backend, key core.Key, atLeast core.Revision) *core.Entry {
+	t.Helper()
+	p := getMany(t, b, []core.Key{key}, atLeast)
+	if len(p.Entries) == 0 {
+		return nil
+	}
+	return &p.Entries[0]
+}
+
+func getMany(t testing.TB, b *core.Backend, keys []core.Key, atLeast core.Revision) core.Page {
+	t.Helper()
+	p, err := b.Store.Get(t.Context(), keys, atLeast)
+	if err != nil {
+		t.Fatalf("Get(%q, at least %d): %v", keys, atLeast, err)
+	}
+	if p.Revision < atLeast {
+		t.Errorf("Get(%q, at least %d) is at revision %d", keys, atLeast, p.Revision)
+	}
+	return p
+}
+
+// list returns one page.
+func list(t testing.TB, b *core.Backend, q core.Query) core.Page {
+	t.Helper()
+	p, err := b.Store.List(t.Context(), q)
+	if err != nil {
+		t.Fatalf("List(%+v): %v", q, err)
+	}
+	if p.Revision < q.AtLeast {
+		t.Errorf("List(%+v) is at revision %d", q, p.Revision)
+	}
+	if p.More && len(p.Entries) == 0 {
+		t.Fatalf("List(%+v): a page without an entry says that the range goes on: nobody can follow it", q)
+	}
+	return p
+}
+
+// listAll follows pages to the end, and returns how many there were.
+func listAll(t testing.TB, b *core.Backend, q core.Query) (entries []core.Entry, pages int) {
+	t.Helper()
+	for {
+		p := list(t, b, q)
+		entries, pages = append(entries, p.Entries...), pages+1
+		if !p.More {
+			return entries, pages
+		}
+		q.From = p.Entries[len(p.Entries)-1].Key + "\x00"
+	}
+}
+
+// logAfter reads the log to its end, limit commits at a time.
+func logAfter(t testing.TB, b *core.Backend, after core.Revision, limit int) []core.Commit {
+	t.Helper()
+	var all []core.Commit
+	for {
+		page, err := b.Store.Log(t.Context(), after, limit)
+		if err != nil {
+			t.Fatalf("Log(after %d): %v", after, err)
+		}
+		if len(page) > limit {
+			t.Fatalf("Log(after %d, limit %d) returned %d commits", after, limit, len(page))
+		}
+		if len(page) == 0 {
+			return all
+		}
+		for _, c := range page {
+			after++
+			if c.Revision != after {
+				t.Fatalf("the log goes from revision %d to %d", after-1, c.Revision)
+			}
+		}
+		all = append(all, page...)
+	}
+}
+
+// historyOf reads a key's history to its end, limit records at a time.
+func historyOf(t testing.TB, b *core.Backend, key core.Key, limit int) []core.Record {
+	t.Helper()
+	var all []core.Record
+	before := core.Revision(0)
+	for {
+		page, err := b.Store.History(t.Context(), key, before, limit)
+		if err != nil {
+			t.Fatalf("History(%q, before %d): %v", key, before, err)
+		}
+		if len(page) > limit {
+			t.Fatalf("History(%q, before %d, limit %d) returned %d records", key, before, limit, len(page))
+		}
+		for _, r := range page {
+			if before != 0 && r.Revision >= before {
+				t.Fatalf("History(%q) goes from revision %d to %d", key, before, r.Revision)
+			}
+			before = r.Revision
+		}
+		if len(page) == 0 {
+			return all
+		}
+		all = append(all, page...)
+	}
+}
+
+func status(t testing.TB, b *core.Backend) core.Status {
+	t.Helper()
+	st, err := b.Store.Status(t.Context())
+	if err != nil {
+		t.Fatalf("Status: %v", err)
+	}
+	return st
+}
+
+// same fails if two things that a store said differ. Nil and empty are the same but for the lists of an ACL.
+func same(t testing.TB, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, bothEmpty[core.Change](), bothEmpty[core.Entry](), bothEmpty[core.Commit](), bothEmpty[core.Record](), bothEmpty[byte]()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func bothEmpty[T any]() cmp.Option {
+	return cmp.FilterValues(func(a, b []T) bool { return len(a) == 0 && len(b) == 0 }, cmp.Ignore())
+}
+
+// together runs f n times at once and waits; the first error fails the test.
+func together(t testing.TB, n int, f func(i int) error) {
+	t.Helper()
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		wg.Go(func() { errs[i] = f(i) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
