@@ -2,7 +2,11 @@ package core
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,44 +28,247 @@ type Options struct {
 	CacheBytes int64         // of values kept in this process; 0: 64 MiB
 }
 
-// Engine is DynConfig between a Backend and the transports.
-type Engine struct{}
-
-func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) { panic("skeleton") }
-
-func (e *Engine) Run(ctx context.Context) error                                 { panic("skeleton") }
-func (e *Engine) Epoch() string                                                 { panic("skeleton") }
-func (e *Engine) Head() Position                                                { panic("skeleton") }
-func (e *Engine) Limits() Limits                                                { panic("skeleton") }
-func (e *Engine) Stats() Stats                                                  { panic("skeleton") }
-func (e *Engine) Health(ctx context.Context) Health                             { panic("skeleton") }
-func (e *Engine) Get(ctx context.Context, c Caller, r Read) (Item, error)       { panic("skeleton") }
-func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) { panic("skeleton") }
-func (e *Engine) GetMany(ctx context.Context, c Caller, kind Kind, names []string) (Listing, error) {
-	panic("skeleton")
+func (o Options) withDefaults(b *Backend) Options {
+	if o.Authorizer == nil {
+		o.Authorizer = DenyAll{}
+	}
+	if o.Audit == nil {
+		o.Audit = b.Audit
+	}
+	if o.Audit == nil {
+		o.Audit = NoAudit{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Retention.Age == 0 {
+		o.Retention.Age = 7 * 24 * time.Hour
+	}
+	if o.Retention.Commits == 0 {
+		o.Retention.Commits = 1_000_000
+	}
+	if o.Retention.Versions == 0 {
+		o.Retention.Versions = 10
+	}
+	if o.Poll == 0 {
+		o.Poll = time.Second
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	return o
 }
-func (e *Engine) Write(ctx context.Context, c Caller, r Request) (Result, error) { panic("skeleton") }
 
-// Stats are figures of the Engine for metrics: gauges as they are now, counters since the start.
-type Stats struct {
-	Keys, Tombstones                      int // gauges: entries in the index
-	Watchers, Patterns                    int // gauges
-	Head                                  Revision
-	Delivered, Conflated, Resets, Replays uint64 // counters: events to watchers, conflated ones, resets, catch-ups
-	Commits, Retries, Expired             uint64 // counters: commits applied, writes tried again, keys expired
-	CacheHits, CacheMisses                uint64
+// DenyAll is the Authorizer that denies everything.
+type DenyAll struct{}
+
+// Authorize denies.
+func (DenyAll) Authorize(context.Context, *Subject, Access) (Decision, error) {
+	return Decision{Rule: "no-policy", Reason: "no policy is loaded"}, nil
 }
 
-// Watcher is one stream of events to one subject.
-type Watcher struct{}
+// Generation never changes.
+func (DenyAll) Generation() uint64 { return 0 }
 
-func (e *Engine) Watch(ctx context.Context, c Caller, notify func()) (*Watcher, error) {
-	panic("skeleton")
+// NoAudit keeps no records.
+type NoAudit struct{}
+
+// Append forgets.
+func (NoAudit) Append(...AuditEntry) {}
+
+// Engine is DynConfig between a Backend and the transports: it authorizes, keeps the index, serves reads from it, turns
+// writes into transactions, expires keys, and feeds watchers.
+type Engine struct {
+	store   Store
+	bus     Bus
+	limits  Limits
+	options Options
+	now     func() time.Time
+	log     *slog.Logger
+
+	epoch  atomic.Pointer[string]
+	index  *index
+	values *values
+	tail   *tail
+	hub    *hub
+	expiry *expiry
+
+	readers  chan struct{} // who may read the store for a catch-up
+	inflight sync.Map      // idempotency keys that are being worked on
+	health   healthCache
+	stats    counters
 }
-func (w *Watcher) Subscribe(s Subscription)                      { panic("skeleton") }
-func (w *Watcher) Unsubscribe(id string, patterns []string)      { panic("skeleton") }
-func (w *Watcher) Fail(id, code, text string)                    { panic("skeleton") }
-func (w *Watcher) Renew(s *Subject)                              { panic("skeleton") }
-func (w *Watcher) Expiring(at time.Time)                         { panic("skeleton") }
-func (w *Watcher) Next(ctx context.Context) (Event, bool, error) { panic("skeleton") }
-func (w *Watcher) Close()                                        { panic("skeleton") }
+
+// catchUps is how many watchers read the store at once to catch up.
+const catchUps = 4
+
+// Open loads the index of a store. It starts no goroutine: Run does.
+func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) {
+	o = o.withDefaults(b)
+	e := &Engine{
+		store: b.Store, bus: b.Bus, limits: b.Limits, options: o, now: o.Now, log: o.Logger,
+		readers: make(chan struct{}, catchUps),
+	}
+	e.expiry = newExpiry(e)
+	e.index = newIndex(e.expiry.note)
+	e.values = &values{store: b.Store, cache: b.Cache, epoch: e.Epoch, limit: o.CacheBytes}
+	e.tail = newTail(b, e.index, e.values.keep, o)
+	status, err := e.store.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.epoch.Store(&status.Epoch)
+	from, err := e.load(ctx, e.index)
+	if err != nil {
+		return nil, err
+	}
+	e.tail.applied.Store(int64(from))
+	if err := e.tail.look(ctx); err != nil {
+		return nil, err
+	}
+	e.hub = newHub(e.tail)
+	return e, nil
+}
+
+// load fills an index with the present state of the store and returns the revision from which the log leads on.
+func (e *Engine) load(ctx context.Context, x *index) (Revision, error) {
+	q := Query{NoValue: true, Deleted: true}
+	var from Revision
+	for first := true; ; first = false {
+		page, err := e.store.List(ctx, q)
+		if err != nil {
+			return 0, err
+		}
+		if first {
+			from = page.Revision
+		}
+		for _, entry := range page.Entries {
+			x.apply(Change{Do: OpPut, Entry: entry})
+		}
+		if !page.More {
+			return from, nil
+		}
+		q.From = page.Entries[len(page.Entries)-1].Key + "\x00"
+	}
+}
+
+// Run does what goes on without being asked, until ctx ends: it follows the log, feeds watchers, expires keys and compacts.
+func (e *Engine) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { e.tail.run(ctx, e.rebuild) })
+	wg.Go(func() { e.hub.run(ctx, e.options.Authorizer.Generation) })
+	wg.Go(func() { e.expiry.run(ctx) })
+	wg.Go(func() { e.compactRegularly(ctx) })
+	wg.Wait()
+	return nil
+}
+
+// rebuild loads everything anew, because the log no longer leads on from what this node knows. Watchers start over.
+func (e *Engine) rebuild(ctx context.Context) error {
+	e.log.Warn("the log was rewritten or compacted past this node; loading anew")
+	status, err := e.store.Status(ctx)
+	if err != nil {
+		return err
+	}
+	fresh := newIndex(e.expiry.note)
+	from, err := e.load(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	e.tail.mu.Lock()
+	e.tail.ring.reset()
+	clear(e.tail.early)
+	e.index.become(fresh)
+	e.epoch.Store(&status.Epoch)
+	e.tail.applied.Store(int64(from))
+	e.tail.mu.Unlock()
+	err = e.tail.look(ctx)
+	e.hub.reset(e.tail.head())
+	return err
+}
+
+// Epoch returns the store's epoch.
+func (e *Engine) Epoch() string { return *e.epoch.Load() }
+
+// Head returns how far this node has applied the log.
+func (e *Engine) Head() Position { return Position{Epoch: e.Epoch(), Revision: e.tail.head()} }
+
+// Limits returns the backend's.
+func (e *Engine) Limits() Limits { return e.limits }
+
+// reader takes a place among those who read the store to catch up; release gives it back.
+func (e *Engine) reader(ctx context.Context) (release func(), err error) {
+	select {
+	case e.readers <- struct{}{}:
+		return func() { <-e.readers }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// environment returns the id of an environment by name.
+func (e *Engine) environment(ctx context.Context, name string) (EnvID, error) {
+	if name == "default" {
+		return DefaultEnv, nil
+	}
+	if err := CheckEnvironment(name); err != nil {
+		return "", err
+	}
+	id, ok := e.index.environment(name)
+	if !ok && e.limits.Shared {
+		if err := e.sync(ctx); err != nil {
+			return "", err
+		}
+		id, ok = e.index.environment(name)
+	}
+	if !ok {
+		return "", Errorf(ErrNotFound, "Environment does not exist")
+	}
+	return id, nil
+}
+
+// sync brings this node up to every commit acknowledged before the call.
+func (e *Engine) sync(ctx context.Context) error {
+	rev, err := e.store.Sync(ctx)
+	if err != nil {
+		return err
+	}
+	return e.tail.wait(ctx, rev)
+}
+
+// reach waits until this node has applied a position.
+func (e *Engine) reach(ctx context.Context, p Position) error {
+	if p.Epoch != e.Epoch() {
+		return Errorf(ErrCompacted, "Revision is of another epoch")
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, MinRevisionWait, errNotReached)
+	defer cancel()
+	err := e.tail.wait(ctx, p.Revision)
+	if err != nil && errors.Is(context.Cause(ctx), errNotReached) {
+		return &Error{Kind: ErrUnavailable, Detail: "This node has not applied that revision yet", Retry: time.Second}
+	}
+	return err
+}
+
+var errNotReached = errors.New("not reached in time")
+
+// backoff returns how long to wait before try n, from 0, of something that others try too.
+func backoff(n int) time.Duration {
+	full := min(time.Millisecond<<n, 500*time.Millisecond)
+	return full/2 + rand.N(full/2+1)
+}
+
+// pause sleeps, unless ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

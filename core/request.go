@@ -52,11 +52,12 @@ func ParsePosition(s string) (Position, error) {
 type Read struct {
 	Kind   Kind
 	Name   string
-	Since  *int64        // answer only with a version unlike this one or, with Newer, greater
+	Since  *int64        // answer only with another version than this one (a greater one, or the count began anew)
 	Wait   time.Duration // hold the answer until then, at most MaxWait
 	Strong bool          // linearizable: at least every write acknowledged before
 	Min    *Position     // at least this
 	Op     string        // what the policy sees as operation; "get" if empty
+	Admin  bool          // find out Item.Admin, too
 }
 
 // MaxWait is the longest a Read is held; MinRevisionWait how long it waits for Read.Min.
@@ -70,7 +71,7 @@ type Item struct {
 	Name        string
 	Entry       Entry
 	NotModified bool // Since was not passed by: Entry has its Version but not its Value
-	Admin       bool // the caller may see Entry.Doc.ACL
+	Admin       bool // with Read.Admin: the caller may see Entry.Doc.ACL
 }
 
 // Filter is what to list: the items in a namespace that the caller may read (and may do Access to).
@@ -179,19 +180,6 @@ type Written struct {
 	Modified time.Time
 	Created  bool // absent before
 }
-
-// Health is what the Engine knows of its parts: each "healthy", "degraded" or "unhealthy".
-type Health struct {
-	Status     string
-	Components map[string]string
-}
-
-// Words of Health.
-const (
-	Healthy   = "healthy"
-	Degraded  = "degraded"
-	Unhealthy = "unhealthy"
-)
 
 // Subscription is one subscribe message.
 type Subscription struct {

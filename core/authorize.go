@@ -1,0 +1,67 @@
+package core
+
+import (
+	"context"
+	"strconv"
+)
+
+// decide asks the policy on behalf of a caller. An error denies, as a rule of its own.
+func (e *Engine) decide(ctx context.Context, c *Caller, ask Access) (Decision, error) {
+	if c.Subject == nil {
+		return Decision{}, Errorf(ErrUnauthenticated, "Invalid JWT")
+	}
+	ask.Environment, ask.Address, ask.Time = c.Environment, c.Address, e.now()
+	d, err := e.options.Authorizer.Authorize(ctx, c.Subject, ask)
+	if err != nil {
+		if ctx.Err() != nil {
+			return Decision{}, ctx.Err()
+		}
+		e.log.Error("policy cannot decide", "request", c.RequestID, "error", err)
+		return Decision{Rule: "policy-error", Reason: "the policy cannot decide"}, nil
+	}
+	return d, nil
+}
+
+// may is decide where only the answer counts, as when lists and streams are filtered.
+func (e *Engine) may(ctx context.Context, c *Caller, ask Access) (bool, error) {
+	d, err := e.decide(ctx, c, ask)
+	return d.Allow, err
+}
+
+// require asks, and makes a denial an error and a record.
+func (e *Engine) require(ctx context.Context, c *Caller, ask Access) (Decision, error) {
+	d, err := e.decide(ctx, c, ask)
+	if err != nil || d.Allow {
+		return d, err
+	}
+	e.record(c, ask, OutcomeDenied, d.Rule, 0)
+	return d, denied(d)
+}
+
+func denied(d Decision) *Error {
+	if d.Reason == "" {
+		return Errorf(ErrForbidden, "The policy denies this")
+	}
+	return Errorf(ErrForbidden, "%s", d.Reason)
+}
+
+// deniedParts is the denial of a batch: which operations, and no more.
+func deniedParts(indexes []int) *Error {
+	e := Errorf(ErrForbidden, "The policy denies some of the operations")
+	for _, i := range indexes {
+		e.Fields = append(e.Fields, FieldError{Path: "operations[" + strconv.Itoa(i) + "]", Reason: "denied"})
+	}
+	return e
+}
+
+// record keeps an audit entry.
+func (e *Engine) record(c *Caller, ask Access, outcome Outcome, rule string, rev Revision) {
+	actor := ""
+	if c.Subject != nil {
+		actor = c.Subject.Username
+	}
+	e.options.Audit.Append(AuditEntry{
+		Time: e.now().UTC(), Actor: actor, Action: string(ask.Action), Kind: ask.Kind, Key: ask.Key,
+		Environment: c.Environment, Outcome: outcome, Rule: rule, Revision: rev, RequestID: c.RequestID, Address: c.Address,
+	})
+}

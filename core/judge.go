@@ -1,0 +1,145 @@
+package core
+
+import "context"
+
+// follows is what a watcher follows, by what it follows. It is replaced, never changed.
+type follows map[patternID]follow
+
+// patternID is the same for patterns that mean the same.
+type patternID struct {
+	name string
+	wild bool
+}
+
+func (p Pattern) id() patternID {
+	if p.Below != "" {
+		return patternID{p.Below, true}
+	}
+	return patternID{p.Exact, false}
+}
+
+// want reports whether one of the patterns, as followed at a revision, selects the key.
+func (f follows) want(name string, rev Revision) bool {
+	has := func(id patternID) bool {
+		one, ok := f[id]
+		return ok && one.since < rev
+	}
+	if has(patternID{name, false}) || has(patternID{RootName, true}) {
+		return true
+	}
+	for i := 1; i < len(name); i++ {
+		if separator(name[i]) && has(patternID{name[:i], true}) {
+			return true
+		}
+	}
+	return false
+}
+
+// deliver turns one commit into the events that the watcher may see. A commit that ruled one of its namespaces anew makes
+// it forget and begin again.
+func (w *Watcher) deliver(ctx context.Context, p *published) error {
+	w.mu.Lock()
+	followed := w.follows
+	w.mu.Unlock()
+	if followed.ruledBy(w.env, p) {
+		w.restart()
+		return nil
+	}
+	return w.emit(ctx, p, 0, func(name string) bool { return followed.want(name, p.revision) })
+}
+
+// ruledBy reports whether a commit changed the rules of a namespace that one of the patterns meets.
+func (f follows) ruledBy(env EnvID, p *published) bool {
+	for _, ns := range p.ruled {
+		if ns.env != env {
+			continue
+		}
+		for _, one := range f {
+			if one.since < p.revision && one.meetsNamespace(ns.name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// emit puts out the events of a commit's changes after the first sub, as far as they are wanted and may be seen. All but
+// the last of them say that more follows.
+func (w *Watcher) emit(ctx context.Context, p *published, sub int, wanted func(name string) bool) error {
+	first := len(w.out)
+	var subs []int
+	for i := range p.changes {
+		c := &p.changes[i]
+		if c.env != w.env || c.sub <= sub || !wanted(c.name) {
+			continue
+		}
+		kind, err := w.judge(ctx, p, c)
+		if err != nil {
+			return err
+		}
+		if kind == "" {
+			continue
+		}
+		w.out = append(w.out, Event{Kind: kind, Key: c.name, Version: c.Entry.Version, Position: w.at(p.revision)})
+		subs = append(subs, i)
+	}
+	events := w.out[first:]
+	for n := range events {
+		ev, c := &events[n], &p.changes[subs[n]]
+		if ev.More = n < len(events)-1; ev.More {
+			ev.Position.Sub = c.sub
+		}
+		switch ev.Kind {
+		case EventUpdate, EventGranted:
+			ev.Value, ev.Modified = c.Entry.Doc.Value, c.Entry.Modified
+		}
+		ev.shared = c.frame(ev.Kind, ev.More)
+	}
+	return nil
+}
+
+// judge says what a change is to this watcher, by the rules of that very commit: "" is nothing. A value is withheld, too,
+// when the right was lost since: the commit that took it will say so.
+func (w *Watcher) judge(ctx context.Context, p *published, c *publishedChange) (EventKind, error) {
+	now, err := w.mayRead(ctx, c.name, c.acl, c.chain, !c.Entry.Deleted)
+	if err != nil {
+		return "", err
+	}
+	kind := EventUpdate
+	switch {
+	case c.Entry.Deleted && !now:
+		return "", nil
+	case c.Entry.Deleted && c.Entry.Doc.Attrs[AttrExpired] != "":
+		return EventExpired, nil
+	case c.Entry.Deleted:
+		return EventDelete, nil
+	case c.reruled():
+		before, err := w.mayRead(ctx, c.name, c.wasACL, c.chain, true)
+		switch {
+		case err != nil || !before && !now:
+			return "", err
+		case before && !now:
+			return EventRevoked, nil
+		case !before:
+			kind = EventGranted
+		}
+	case !now:
+		return "", nil
+	}
+	if p.revision < w.engine.tail.head() {
+		it, chain := w.engine.index.view(w.env, KindKey, c.name)
+		if it != nil && (it.rules > p.revision || chain != c.chain) {
+			still, err := w.mayRead(ctx, c.name, it.acl, chain, !it.deleted)
+			if err != nil || !still {
+				return "", err
+			}
+		}
+	}
+	return kind, nil
+}
+
+func (w *Watcher) mayRead(ctx context.Context, name string, acl *Rules, chain *Chain, exists bool) (bool, error) {
+	return w.engine.may(ctx, &w.caller, Access{
+		Action: ActionRead, Kind: KindKey, Key: name, Exists: exists, ACL: acl, Chain: chain, Operation: "watch",
+	})
+}

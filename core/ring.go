@@ -1,0 +1,32 @@
+package core
+
+// ring keeps the newest commits as watchers see them, bounded by bytes and by number.
+type ring struct {
+	commits []*published // of consecutive revisions
+	bytes   int
+}
+
+const (
+	ringBytes   = 32 << 20
+	ringCommits = 65_536
+)
+
+func (r *ring) push(p *published) {
+	r.commits = append(r.commits, p)
+	r.bytes += p.bytes
+	for len(r.commits) > 1 && (r.bytes > ringBytes || len(r.commits) > ringCommits) {
+		r.bytes -= r.commits[0].bytes
+		r.commits[0], r.commits = nil, r.commits[1:]
+	}
+}
+
+// after returns the commits that follow a revision; ok is false if the ring does not reach back so far.
+func (r *ring) after(rev Revision) (commits []*published, ok bool) {
+	if len(r.commits) == 0 || rev+1 < r.commits[0].revision {
+		return nil, false
+	}
+	from := min(int(rev+1-r.commits[0].revision), len(r.commits))
+	return r.commits[from:], true
+}
+
+func (r *ring) reset() { r.commits, r.bytes = nil, 0 }

@@ -1,0 +1,269 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Subscribe follows more patterns. What came of it is said by Next: EventSubscribed or an EventError, which changes
+// nothing.
+func (w *Watcher) Subscribe(s Subscription) {
+	w.do(func(ctx context.Context) error { return w.subscribe(ctx, s) })
+}
+
+// Unsubscribe follows patterns no longer. Patterns that were not followed are no error.
+func (w *Watcher) Unsubscribe(id string, patterns []string) {
+	w.do(func(context.Context) error {
+		h := w.engine.hub
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.closed {
+			return nil
+		}
+		left := maps.Clone(w.follows)
+		for _, text := range patterns {
+			p, err := ParsePattern(text)
+			if _, followed := left[p.id()]; err == nil && followed {
+				delete(left, p.id())
+				h.drop(w, p)
+			}
+		}
+		w.follows = left
+		w.out = append(w.out, Event{Kind: EventUnsubscribed, ID: id, Patterns: patterns, Position: w.at(w.position)})
+		return nil
+	})
+}
+
+// start is where the patterns of a Subscription begin.
+type start struct {
+	patterns []Pattern
+	from     Position // of SinceRevision
+	resume   bool     // from is set
+	reset    bool     // from is out of reach
+}
+
+func (w *Watcher) subscribe(ctx context.Context, s Subscription) error {
+	st, fault := w.check(s)
+	if fault != nil {
+		fault.ID = s.ID
+		w.out = append(w.out, *fault)
+		return nil
+	}
+	for _, p := range st.patterns {
+		d, err := w.engine.decide(ctx, &w.caller, Access{
+			Action: ActionWatch, Kind: KindKey, Key: p.Text, Exists: true, Operation: "watch",
+			Chain: w.engine.index.chainOf(w.env, KindKey, p.Text),
+		})
+		if err != nil {
+			return err
+		}
+		if !d.Allow {
+			return Errorf(ErrForbidden, "%s", d.Reason)
+		}
+	}
+	if st.resume {
+		if err := w.reachable(ctx, &st); err != nil {
+			return err
+		}
+	}
+	if err := w.engine.hub.await(ctx, w.engine.tail.head()); err != nil {
+		return err
+	}
+	before, at, ok := w.follow(st.patterns, s.Every)
+	if !ok {
+		w.out = append(w.out, Event{
+			Kind: EventError, ID: s.ID, Code: CodeTooMany, Text: fmt.Sprintf("A connection follows at most %d patterns", MaxPatterns),
+		})
+		return nil
+	}
+	w.work = append(w.work, func(context.Context) (bool, error) {
+		w.out = append(w.out, Event{Kind: EventSubscribed, ID: s.ID, Patterns: s.Patterns})
+		return true, nil
+	})
+	switch {
+	case st.reset || st.resume && w.engine.index.ruledSince(w.env, st.patterns, st.from.Revision):
+		w.startOver(st.patterns, at)
+	case st.resume:
+		w.replay(st, before, at)
+		w.synced(at)
+	case s.Snapshot:
+		w.snapshot(st.patterns, at)
+		w.synced(at)
+	case s.SinceVersion != nil:
+		var wild []Pattern
+		for _, p := range st.patterns {
+			if p.Below != "" {
+				wild = append(wild, p)
+			}
+		}
+		w.snapshot(wild, at)
+		w.sinceVersion(st.patterns, *s.SinceVersion, at)
+		w.synced(at)
+	}
+	return nil
+}
+
+// check parses a Subscription; an event says what is wrong with it.
+func (w *Watcher) check(s Subscription) (st start, fault *Event) {
+	bad := func(code, text string) (start, *Event) {
+		return start{}, &Event{Kind: EventError, Code: code, Text: text}
+	}
+	if len(s.Patterns) == 0 {
+		return bad(CodeBadPattern, "Name at least one pattern")
+	}
+	seen := map[patternID]bool{}
+	for _, text := range s.Patterns {
+		p, err := ParsePattern(text)
+		if err != nil {
+			var e *Error
+			errors.As(err, &e)
+			return bad(CodeBadPattern, e.Detail)
+		}
+		if !seen[p.id()] {
+			seen[p.id()] = true
+			st.patterns = append(st.patterns, p)
+		}
+	}
+	modes := btoi(s.SinceRevision != "") + btoi(s.SinceVersion != nil) + btoi(s.Snapshot)
+	if modes > 1 {
+		return bad(CodeBadMessage, "since_revision, since_version and snapshot exclude each other")
+	}
+	if s.SinceVersion != nil && *s.SinceVersion < 0 {
+		return bad(CodeBadMessage, "since_version is not negative")
+	}
+	if s.SinceRevision != "" {
+		p, err := ParsePosition(s.SinceRevision)
+		if err != nil {
+			return bad(CodeBadRevision, "since_revision is not one that this server gave out")
+		}
+		st.from, st.resume = p, true
+	}
+	return st, nil
+}
+
+// reachWait is how long a resume waits for this node to apply what another node has shown.
+const reachWait = 5 * time.Second
+
+// reachable finds out whether the log still leads on from where a resume begins; if not, it must start over.
+func (w *Watcher) reachable(ctx context.Context, st *start) error {
+	e := w.engine
+	if st.from.Epoch != e.Epoch() {
+		st.reset = true
+		return nil
+	}
+	if st.from.Revision > e.tail.head() {
+		ctx, cancel := context.WithTimeout(ctx, reachWait)
+		defer cancel()
+		if head, err := e.store.Sync(ctx); err != nil || head < st.from.Revision || e.tail.wait(ctx, st.from.Revision) != nil {
+			st.reset = true
+			return nil
+		}
+	}
+	from := st.from.Revision
+	if st.from.Sub > 0 {
+		from--
+	}
+	if _, ok := e.tail.after(from); ok || from == e.tail.head() {
+		return nil
+	}
+	if _, err := e.store.Log(ctx, from, 1); err != nil {
+		if !errors.Is(err, ErrCompacted) {
+			return err
+		}
+		st.reset = true
+	}
+	return nil
+}
+
+// follow notes patterns with the hub at the place that it has dispatched to. It returns what was followed before, and
+// that place; all that the queue holds by then is put before whatever comes next. ok is false if they are too many.
+func (w *Watcher) follow(patterns []Pattern, every bool) (before follows, at Revision, ok bool) {
+	h := w.engine.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before, at = w.follows, h.dispatched
+	after := maps.Clone(before)
+	if after == nil {
+		after = make(follows, len(patterns))
+	}
+	for _, p := range patterns {
+		after[p.id()] = follow{p, at}
+	}
+	if len(after) > MaxPatterns {
+		return nil, 0, false
+	}
+	for _, p := range patterns {
+		if _, known := before[p.id()]; !known && !w.closed {
+			h.follow(w, p)
+		}
+	}
+	queue, behind, from := w.queue, w.behind, w.position
+	w.queue, w.queued, w.behind, w.last = nil, 0, false, at
+	w.follows, w.every, w.position = after, w.every || every, at
+	if behind && len(before) > 0 {
+		w.catchUpConflated(before.patterns(), from, at)
+	}
+	for _, p := range queue {
+		w.work = append(w.work, func(ctx context.Context) (bool, error) {
+			if before.ruledBy(w.env, p) {
+				w.mu.Lock()
+				w.redecide = true
+				w.mu.Unlock()
+			}
+			return true, w.emit(ctx, p, 0, func(name string) bool { return before.want(name, p.revision) })
+		})
+	}
+	return before, at, true
+}
+
+// startOver makes the client forget what it holds for patterns and gives it the present instead.
+func (w *Watcher) startOver(patterns []Pattern, at Revision) {
+	w.engine.stats.resets.Add(1)
+	texts := make([]string, len(patterns))
+	for i, p := range patterns {
+		texts[i] = p.Text
+	}
+	w.work = append(w.work, func(context.Context) (bool, error) {
+		w.out = append(w.out, Event{Kind: EventReset, Patterns: texts, Position: w.at(at)})
+		return true, nil
+	})
+	w.snapshot(patterns, at)
+	w.synced(at)
+}
+
+// restart starts over with everything that is followed, at the place that the hub has dispatched to.
+func (w *Watcher) restart() {
+	h := w.engine.hub
+	h.mu.Lock()
+	w.mu.Lock()
+	at := h.dispatched
+	w.redecide, w.behind, w.queue, w.queued = false, false, nil, 0
+	w.position, w.last = at, at
+	followed := w.follows
+	w.mu.Unlock()
+	h.mu.Unlock()
+	w.startOver(followed.patterns(), at)
+}
+
+func (f follows) patterns() []Pattern {
+	patterns := make([]Pattern, 0, len(f))
+	for _, one := range f {
+		patterns = append(patterns, one.Pattern)
+	}
+	return patterns
+}
+
+// synced ends a catch-up.
+func (w *Watcher) synced(at Revision) {
+	w.work = append(w.work, func(context.Context) (bool, error) {
+		w.out = append(w.out, Event{Kind: EventBookmark, Synced: true, Position: w.at(at)})
+		return true, nil
+	})
+}

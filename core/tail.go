@@ -1,0 +1,231 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// tail follows the log of the store: one for each node. It applies commits in order, each once, to the index and to the
+// ring, whether they come from this node's writers, with a hint, or from the log itself.
+type tail struct {
+	store Store
+	bus   Bus
+	poll  time.Duration
+	log   *slog.Logger
+	index *index
+	keep  func(*item, *Entry) // caches a value that came with a commit
+
+	applied atomic.Int64
+
+	mu      sync.Mutex
+	ring    ring
+	early   map[Revision]Commit // own commits that wait for the ones before them
+	moved   chan struct{}       // closed when applied grows; nil: nobody waits
+	keys    map[Key]*keyWait
+	ruled   chan struct{} // closed when a namespace's rules change; nil: nobody waits
+	looking sync.Mutex    // one reader of the log at a time
+
+	grown   chan struct{} // capacity 1: the ring has something for the dispatcher
+	commits atomic.Uint64
+}
+
+// maxEarly is how many own commits wait for earlier ones before the log is read instead.
+const maxEarly = 4096
+
+func newTail(b *Backend, x *index, keep func(*item, *Entry), o Options) *tail {
+	return &tail{
+		store: b.Store, bus: b.Bus, poll: o.Poll, log: o.Logger, index: x, keep: keep,
+		early: map[Revision]Commit{}, keys: map[Key]*keyWait{}, grown: make(chan struct{}, 1),
+	}
+}
+
+func (t *tail) head() Revision { return Revision(t.applied.Load()) }
+
+// offer takes a commit in that may be the next one. Earlier ones are passed over, later ones wait.
+func (t *tail) offer(c Commit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch next := t.head() + 1; {
+	case c.Revision < next:
+		return
+	case c.Revision > next:
+		if len(t.early) < maxEarly {
+			t.early[c.Revision] = c
+		}
+		return
+	}
+	t.apply(c)
+	for len(t.early) > 0 {
+		c, ok := t.early[t.head()+1]
+		if !ok {
+			return
+		}
+		t.apply(c)
+	}
+}
+
+// apply makes the next commit visible on this node; t.mu is held.
+func (t *tail) apply(c Commit) {
+	delete(t.early, c.Revision)
+	var ruled []ruledSpace
+	for _, ch := range c.Changes {
+		it, ns := t.index.apply(ch)
+		if ns != "" {
+			env, _, _, _ := ch.Entry.Key.Split()
+			ruled = append(ruled, ruledSpace{env, ns})
+		}
+		if ch.Do == OpPut && it.revision == c.Revision {
+			entry := ch.Entry
+			t.keep(it, &entry)
+		}
+		if w := t.keys[it.key]; w != nil {
+			close(w.changed)
+			delete(t.keys, it.key)
+		}
+	}
+	p := publish(t.index, c)
+	p.ruled = ruled
+	t.ring.push(p)
+	t.applied.Store(int64(c.Revision))
+	t.commits.Add(1)
+	if t.moved != nil {
+		close(t.moved)
+		t.moved = nil
+	}
+	if ruled != nil && t.ruled != nil {
+		close(t.ruled)
+		t.ruled = nil
+	}
+	select {
+	case t.grown <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when this node has applied a revision, or with the context's error.
+func (t *tail) wait(ctx context.Context, rev Revision) error {
+	for t.head() < rev {
+		t.mu.Lock()
+		if t.head() >= rev {
+			t.mu.Unlock()
+			return nil
+		}
+		if t.moved == nil {
+			t.moved = make(chan struct{})
+		}
+		moved := t.moved
+		t.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lookAfter): // a commit between may be another node's
+			if err := t.look(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lookAfter is how long a reader waits for a gap in the log to close by itself before it reads the log.
+const lookAfter = 2 * time.Millisecond
+
+// keyWait is what the held reads of one key wait on.
+type keyWait struct {
+	changed chan struct{} // closed when the key changes
+	readers int
+}
+
+// interest returns channels that are closed when a key changes, and when any namespace is ruled anew. They must be taken
+// before looking, and let go with release.
+func (t *tail) interest(key Key) (changed, ruled <-chan struct{}, release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.keys[key]
+	if w == nil {
+		w = &keyWait{changed: make(chan struct{})}
+		t.keys[key] = w
+	}
+	w.readers++
+	if t.ruled == nil {
+		t.ruled = make(chan struct{})
+	}
+	return w.changed, t.ruled, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if w.readers--; w.readers == 0 && t.keys[key] == w {
+			delete(t.keys, key)
+		}
+	}
+}
+
+// after returns the commits that the ring holds after a revision; ok is false if some are only in the log by now.
+func (t *tail) after(rev Revision) ([]*published, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ring.after(rev)
+}
+
+// look reads the log until its end.
+func (t *tail) look(ctx context.Context) error {
+	t.looking.Lock()
+	defer t.looking.Unlock()
+	for {
+		commits, err := t.store.Log(ctx, t.head(), 0)
+		if err != nil {
+			return err
+		}
+		if len(commits) == 0 {
+			return nil
+		}
+		for _, c := range commits {
+			t.offer(c)
+		}
+	}
+}
+
+// run follows hints, and looks by itself every poll. rebuild is called when the log no longer leads on from here.
+func (t *tail) run(ctx context.Context, rebuild func(context.Context) error) {
+	var hints <-chan Hint
+	ticker := time.NewTicker(t.poll)
+	defer ticker.Stop()
+	for {
+		if hints == nil && t.bus != nil {
+			h, err := t.bus.Listen(ctx)
+			if err != nil && ctx.Err() == nil {
+				t.log.Warn("bus cannot be listened to; changes are found by polling", "error", err)
+			}
+			hints = h
+		}
+		look := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			look = true
+		case h, ok := <-hints:
+			if !ok {
+				hints = nil
+			}
+			if h.Commit != nil {
+				t.offer(*h.Commit)
+			}
+			look = h.Head == 0 || h.Head > t.head()
+		}
+		if !look {
+			continue
+		}
+		err := t.look(ctx)
+		if errors.Is(err, ErrCompacted) {
+			err = rebuild(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			t.log.Warn("log cannot be read", "error", err)
+		}
+	}
+}
