@@ -1,0 +1,166 @@
+// Package policy answers who may do what, in Rego: the shipped rules over access control lists, or an operator's own set
+// in front of them.
+package policy
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+var _ core.Authorizer = (*Authorizer)(nil)
+
+// Options are what an Authorizer is made of. Admins is required.
+type Options struct {
+	Admins  []string         // the server admins: exact names
+	Set     Set              // an operator's own rules; the zero Set: the shipped ones alone
+	Hosts   []string         // those that http.send may call; none: it is not available
+	Logger  *slog.Logger     // told of errors in a policy; nil: none
+	Now     func() time.Time // the time of an Access that has none; nil: time.Now
+	Answers int              // decisions kept; 0: 100,000
+}
+
+// Set is an operator's policy. Its modules, Rego by file name, replace the shipped package dynconfig.authz and must define
+// data.dynconfig.authz.decision. Data is what they find under data, beside dynconfig.config.
+type Set struct {
+	Modules map[string]string
+	Data    map[string]any
+}
+
+const (
+	defaultAnswers = 100_000
+	// maxTermEntries bounds the terms kept of ACLs, counted in entries of their lists: about 60 MiB.
+	maxTermEntries = 250_000
+)
+
+// Authorizer is the core.Authorizer over Rego. It keeps the decisions it can keep, and swaps policies in one step: an
+// access is decided by one policy or the other, never by parts of both.
+type Authorizer struct {
+	admins []string
+	hosts  []string
+	log    *slog.Logger
+	now    func() time.Time
+
+	loading sync.Mutex // held by Load alone: nobody waits here for a decision
+	current atomic.Pointer[policy]
+	answers *otter.Cache[question, core.Decision]
+	terms   *terms
+	stats   counters
+	logged  atomic.Int64 // when a policy error was last logged, in Unix seconds
+}
+
+// New compiles the policy. It fails with a sentence for the operator if there is no server admin or the set is not valid.
+func New(ctx context.Context, o Options) (*Authorizer, error) {
+	if err := checkAdmins(o.Admins); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Answers == 0 {
+		o.Answers = defaultAnswers
+	}
+	answers, err := otter.New(&otter.Options[question, core.Decision]{MaximumSize: o.Answers, Executor: inline})
+	if err != nil {
+		return nil, err
+	}
+	a := &Authorizer{admins: o.Admins, hosts: o.Hosts, log: o.Logger, now: o.Now, answers: answers, terms: newTerms(maxTermEntries)}
+	return a, a.Load(ctx, o.Set)
+}
+
+// inline runs a cache's housekeeping on the goroutine that caused it, so that none is left behind.
+func inline(work func()) { work() }
+
+// checkAdmins refuses what would leave the server to nobody or to everybody.
+func checkAdmins(admins []string) error {
+	if len(admins) == 0 {
+		return core.Errorf(core.ErrInvalid, "ADMINS is empty: name at least one principal who administers this server")
+	}
+	for _, name := range admins {
+		if core.CheckUsername(name) != nil {
+			return core.Errorf(core.ErrInvalid, "ADMINS holds %q, which is not an exact principal: wildcards, blanks around a name and control characters are refused", name)
+		}
+	}
+	return nil
+}
+
+// Load puts a set in the place of the present one if it compiles; otherwise the present one stays. Accesses go on
+// meanwhile, each decided by either.
+func (a *Authorizer) Load(ctx context.Context, set Set) error {
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	p, err := compile(ctx, set, a.admins, a.hosts)
+	if err != nil {
+		return err
+	}
+	p.generation = a.Generation() + 1
+	a.current.Store(p)
+	a.answers.InvalidateAll() // the old ones can never be asked again
+	return nil
+}
+
+// Generation counts the policies of this Authorizer. It never repeats.
+func (a *Authorizer) Generation() uint64 {
+	if p := a.current.Load(); p != nil {
+		return p.generation
+	}
+	return 0
+}
+
+// Authorize decides one access. A policy that fails denies, as rule policy-error; an error means that ctx ended first.
+func (a *Authorizer) Authorize(ctx context.Context, who *core.Subject, ask core.Access) (core.Decision, error) {
+	p := a.current.Load()
+	if p.reads.volatile {
+		d, _, err := a.evaluate(ctx, p, who, &ask)
+		return d, err
+	}
+	q := p.question(who, &ask)
+	if d, ok := a.answers.GetIfPresent(q); ok {
+		a.stats.hits.Add(1)
+		return d, nil
+	}
+	a.stats.misses.Add(1)
+	d, keep, err := a.evaluate(ctx, p, who, &ask)
+	if keep {
+		a.answers.Set(q, d)
+	}
+	return d, err
+}
+
+// evaluate asks the policy itself; keep is false for an answer that came of a failure.
+func (a *Authorizer) evaluate(ctx context.Context, p *policy, who *core.Subject, ask *core.Access) (d core.Decision, keep bool, err error) {
+	if ask.Time.IsZero() {
+		ask.Time = a.now()
+	}
+	start := time.Now()
+	input, err := p.input(a.terms, who, ask)
+	if err == nil {
+		d, err = p.evaluate(ctx, input, ask.Time)
+	}
+	a.stats.evaluated(time.Since(start), err)
+	switch {
+	case err == nil:
+		return d, true, nil
+	case ctx.Err() != nil:
+		return core.Decision{}, false, core.Errorf(core.ErrUnavailable, "The request ended before it was decided").Because(ctx.Err())
+	}
+	a.report(ctx, err)
+	return core.Decision{Rule: RuleError, Reason: "The policy failed to decide"}, false, nil
+}
+
+// report logs a policy's failure, at most one a second: a broken policy fails at every access.
+func (a *Authorizer) report(ctx context.Context, err error) {
+	now := time.Now().Unix()
+	if last := a.logged.Load(); now != last && a.logged.CompareAndSwap(last, now) {
+		a.log.LogAttrs(ctx, slog.LevelError, "policy failed, access denied", slog.Uint64("generation", a.Generation()), slog.String("error", err.Error()))
+	}
+}

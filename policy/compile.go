@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+//go:embed acl.rego authz.rego
+var shipped embed.FS
+
+// policy is a set that has compiled, with the rules that are always there.
+type policy struct {
+	generation uint64
+	query      rego.PreparedEvalQuery
+	reads      reads
+}
+
+const decisionPath = "data.dynconfig.authz.decision"
+
+// compile builds a policy, or says what is wrong with the set, by file and line.
+func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, error) {
+	modules, err := parse(set)
+	if err != nil {
+		return nil, err
+	}
+	store, err := dataOf(set, admins)
+	if err != nil {
+		return nil, err
+	}
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Abort(ctx, txn)
+	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities(hosts)).
+		WithPathConflictsCheck(storage.NonEmpty(ctx, store, txn))
+	if compiler.Compile(modules); compiler.Failed() {
+		return nil, refused(compiler.Errors)
+	}
+	if len(compiler.GetRulesExact(ast.MustParseRef(decisionPath))) == 0 {
+		return nil, core.Errorf(core.ErrInvalid, "Policy does not define %s", decisionPath)
+	}
+	query, err := rego.New(
+		rego.Query(decisionPath), rego.Compiler(compiler), rego.Store(store), rego.StrictBuiltinErrors(true),
+		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return &policy{query: query, reads: readsOf(compiler)}, nil
+}
+
+// parse reads the shipped modules and the set's, which may not touch what is always there.
+func parse(set Set) (map[string]*ast.Module, error) {
+	modules := map[string]*ast.Module{}
+	files := []string{"acl.rego"}
+	if len(set.Modules) == 0 {
+		files = append(files, "authz.rego")
+	}
+	for _, file := range files {
+		text, err := shipped.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if modules["shipped/"+file], err = ast.ParseModuleWithOpts(file, string(text), regoV1()); err != nil {
+			return nil, err
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(set.Modules)) {
+		m, err := ast.ParseModuleWithOpts(file, set.Modules[file], regoV1())
+		if err != nil {
+			return nil, refused(err)
+		}
+		if rule := redefinition(m); rule != nil {
+			return nil, fault(rule.Location, "the packages dynconfig.acl and dynconfig.config are the server's own")
+		}
+		modules["set/"+file] = m
+	}
+	return modules, nil
+}
+
+func regoV1() ast.ParserOptions { return ast.ParserOptions{RegoVersion: ast.RegoV1} }
+
+// redefinition returns a rule of m that would stand in, or around, a package of the server's own.
+func redefinition(m *ast.Module) *ast.Rule {
+	for _, rule := range m.Rules {
+		path := m.Package.Path.Extend(rule.Head.Ref()).ConstantPrefix()
+		for _, own := range []string{"data.dynconfig.acl", "data.dynconfig.config"} {
+			if own := ast.MustParseRef(own); path.HasPrefix(own) || own.HasPrefix(path) {
+				return rule
+			}
+		}
+	}
+	return nil
+}
+
+// dataOf is the set's data with the server's own beside it.
+func dataOf(set Set, admins []string) (storage.Store, error) {
+	if _, taken := set.Data["dynconfig"]; taken {
+		return nil, core.Errorf(core.ErrInvalid, "Policy data may not hold \"dynconfig\", which is the server's own")
+	}
+	list := make([]any, len(admins))
+	for i, name := range admins {
+		list[i] = name
+	}
+	data := map[string]any{"dynconfig": map[string]any{"config": map[string]any{"admins": list}}}
+	maps.Copy(data, set.Data)
+	return inmem.NewFromObjectWithOpts(data, inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false)), nil
+}
+
+// capabilities are what a policy may use: everything that OPA has, but for what reaches outside, signs, or answers by
+// chance. With hosts, http.send may call those.
+func capabilities(hosts []string) *ast.Capabilities {
+	c := ast.CapabilitiesForThisVersion()
+	c.AllowNet = append([]string{}, hosts...) // nil would allow all
+	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
+		switch b.Name {
+		case "http.send":
+			return len(hosts) == 0
+		case "net.lookup_ip_addr", "opa.runtime", "rand.intn", "uuid.rfc4122", "json.match_schema", "json.verify_schema",
+			"rego.parse_module", "regex.globs_match":
+			return true
+		}
+		return strings.HasPrefix(b.Name, "io.jwt.encode_sign")
+	})
+	return c
+}
+
+// refused turns what the compiler says into an error with file and line for each fault.
+func refused(err error) error {
+	var list ast.Errors
+	if !errors.As(err, &list) {
+		return core.Errorf(core.ErrInvalid, "Policy does not compile").Because(err)
+	}
+	e := core.Errorf(core.ErrInvalid, "Policy does not compile")
+	for _, one := range list {
+		e.Fields = append(e.Fields, core.FieldError{Path: place(one.Location), Reason: one.Message})
+	}
+	if len(e.Fields) > 0 {
+		e.Detail = fmt.Sprintf("Policy does not compile: %s: %s", e.Fields[0].Path, e.Fields[0].Reason)
+	}
+	return e
+}
+
+func fault(at *ast.Location, reason string) error {
+	return refused(ast.Errors{{Location: at, Message: reason}})
+}
+
+func place(at *ast.Location) string {
+	if at == nil {
+		return "modules"
+	}
+	return fmt.Sprintf("%s:%d", at.File, at.Row)
+}
