@@ -1,0 +1,275 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/wire"
+)
+
+// batchBytes is when a batch of frames is sent although there are more.
+const batchBytes = 64 << 10
+
+// conn is one WebSocket. Its reader (read.go) is a goroutine of its own. Its pump writes, and is the only one to close:
+// whoever wants the end says so with end.
+type conn struct {
+	h       *Handler
+	id      string // of the request, for the log
+	ws      *websocket.Conn
+	socket  *socket
+	watcher atomic.Pointer[core.Watcher] // nil until there is a token
+	valid   validity
+
+	work    atomic.Int32 // calls of wake since the pump last found nothing to do; while not 0 there is a pump
+	ending  atomic.Pointer[ending]
+	ping    atomic.Bool // one is due
+	pong    atomic.Pointer[[]byte]
+	pending atomic.Int32 // messages since everything was answered
+
+	reader readerState
+	pacer  pacerState
+}
+
+// ending is how a conn closes. Code 0: without a word.
+type ending struct {
+	code   int
+	reason string
+}
+
+// pacerState belongs to the pacer.
+type pacerState struct {
+	firstBy time.Time // a token must have come; zero: it has
+	pingAt  time.Time
+	asked   bool // a ping waits for its answer
+	sent    int64
+}
+
+var _ session = (*conn)(nil)
+
+// serveSocket upgrades a request. Errors are those before the upgrade.
+func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, caller core.Caller, s *core.Subscription) error {
+	now := h.o.Now()
+	c := &conn{h: h, id: caller.RequestID, reader: readerState{caller: caller, onURL: s}}
+	c.pacer.pingAt = now.Add(pingEvery)
+	c.work.Store(1) // as if there were a pump: it starts when there is a socket
+	denied := false
+	if caller.Subject == nil {
+		c.pacer.firstBy = now.Add(firstWithin)
+	} else if err := c.open(r.Context(), caller.Subject); err != nil {
+		if denied = errors.Is(err, core.ErrForbidden); !denied {
+			return err
+		}
+	}
+	var err error
+	if c.ws, c.socket, err = upgrade(w, r, c.pinged); err != nil {
+		c.closeWatcher()
+		h.o.Logger.Debug("upgrade failed", "requestId", caller.RequestID, "error", err)
+		h.leave(nil)
+		return nil // the library has answered
+	}
+	h.add(c)
+	if denied {
+		c.end(wire.CloseForbidden, "the policy denies watching")
+	}
+	h.wg.Go(c.read)
+	go c.pump()
+	return nil
+}
+
+// open begins to watch for a subject.
+func (c *conn) open(ctx context.Context, subject *core.Subject) error {
+	c.reader.caller.Subject = subject
+	w, err := c.h.engine.Watch(ctx, c.reader.caller, c.wake)
+	if err != nil {
+		return err
+	}
+	c.valid.set(subject)
+	if s := c.reader.onURL; s != nil {
+		w.Subscribe(*s)
+	}
+	c.reader.onURL = nil
+	c.watcher.Store(w)
+	c.wake()
+	return nil
+}
+
+func (c *conn) closeWatcher() {
+	if w := c.watcher.Load(); w != nil {
+		w.Close()
+	}
+}
+
+// wake sees to it that a pump looks, now or once more.
+func (c *conn) wake() {
+	if c.work.Add(1) == 1 {
+		go c.pump()
+	}
+}
+
+// pump writes until there is nothing to write. At the end of the connection it leaves work above 0, so that none follows.
+func (c *conn) pump() {
+	for {
+		n := c.work.Load()
+		if e := c.ending.Load(); e != nil {
+			c.close(e)
+			return
+		}
+		if !c.deliver() && c.work.CompareAndSwap(n, 0) {
+			return
+		}
+	}
+}
+
+// deliver sends one batch and reports whether there is more.
+func (c *conn) deliver() (more bool) {
+	batch := c.h.batches.Get().(*[]byte)
+	c.socket.gather(batch)
+	if c.ping.Swap(false) {
+		c.socket.control(opPing, nil)
+	}
+	if payload := c.pong.Swap(nil); payload != nil {
+		c.socket.control(opPong, *payload)
+	}
+	more, failed := c.fill()
+	now := c.h.o.Now()
+	if err := c.socket.flush(c.valid.over(now)); err != nil {
+		c.end(0, "")
+	}
+	if c.valid.over(now) {
+		c.end(wire.CloseToken, expired)
+	}
+	if failed != nil {
+		c.h.fail(c.id, failed)
+		c.end(closeOf(failed))
+	}
+	if cap(*batch) <= 2*batchBytes {
+		*batch = (*batch)[:0]
+		c.h.batches.Put(batch)
+	}
+	return more
+}
+
+// fill gathers frames until there are none or they are enough.
+func (c *conn) fill() (more bool, err error) {
+	w := c.watcher.Load()
+	for w != nil {
+		if c.socket.gathered() >= batchBytes {
+			return true, nil
+		}
+		asked := c.pending.Load()
+		ev, ok, err := w.Next(c.h.ctx)
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			c.pending.Add(-asked)
+			break
+		}
+		if err := c.ws.Write(context.Background(), websocket.MessageText, ev.Encoded(encode)); err != nil {
+			c.end(0, "")
+			break
+		}
+	}
+	return false, nil
+}
+
+// closeOf is the close code and reason for what ended a Watcher.
+func closeOf(err error) (code int, reason string) {
+	switch kind := core.KindOf(err); {
+	case errors.Is(err, core.ErrSlow):
+		return wire.CloseSlow, "too slow for every event"
+	case errors.Is(kind, core.ErrUnauthenticated):
+		return wire.CloseToken, "token is not valid"
+	case errors.Is(kind, core.ErrForbidden), errors.Is(kind, core.ErrNotFound):
+		return wire.CloseForbidden, reasonOf(err)
+	case errors.Is(kind, core.ErrUnavailable):
+		return int(websocket.StatusTryAgainLater), reasonOf(err)
+	}
+	return int(websocket.StatusInternalError), "internal"
+}
+
+// reasonOf is the public text of an error, as short as a close frame needs it.
+func reasonOf(err error) string {
+	const most = 123
+	s := sentence(err)
+	for i := range s {
+		if i > most-4 {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// end asks for the end of the connection; the first to ask is heard. A write that is blocked has a moment to go through,
+// so that a peer which begins to read again learns why; at the end of a token it has none.
+func (c *conn) end(code int, reason string) {
+	if !c.ending.CompareAndSwap(nil, &ending{code, reason}) {
+		return
+	}
+	switch {
+	case code == 0:
+		_ = c.socket.Conn.Close()
+	case code == wire.CloseToken:
+		_ = c.socket.SetWriteDeadline(time.Now())
+	default:
+		_ = c.socket.SetWriteDeadline(time.Now().Add(closeWithin))
+	}
+	c.wake()
+}
+
+func (c *conn) abort() {
+	c.end(0, "")
+	_ = c.socket.Conn.Close()
+}
+
+// close ends the connection. The reader notices by itself.
+func (c *conn) close(e *ending) {
+	if e.code == 0 || c.socket.broken {
+		_ = c.ws.CloseNow()
+	} else {
+		// The library waits for the peer's close frame, but not for ever only if there is a deadline here.
+		_ = c.socket.SetDeadline(time.Now().Add(2 * closeWithin))
+		_ = c.ws.Close(websocket.StatusCode(e.code), e.reason)
+	}
+	c.h.leave(c)
+}
+
+// tick keeps the connection's times.
+func (c *conn) tick(now time.Time) {
+	p := &c.pacer
+	w := c.watcher.Load()
+	if w == nil {
+		if !p.firstBy.IsZero() && !now.Before(p.firstBy) {
+			c.end(wire.CloseToken, "no token within 10 s")
+		}
+		return
+	}
+	if c.valid.over(now) {
+		c.end(wire.CloseToken, expired)
+		return
+	}
+	if at, near := c.valid.warn(now); near {
+		w.Expiring(at)
+	}
+	if now.Before(p.pingAt) {
+		return
+	}
+	p.pingAt = now.Add(pingEvery)
+	sent := c.socket.sent.Load()
+	moved := sent != p.sent && c.work.Load() > 0 // it is slow, and reads
+	p.sent = sent
+	if heard := c.socket.heard.Swap(false); p.asked && !heard && !moved {
+		c.end(wire.CloseSlow, "too slow, or dead")
+		return
+	}
+	p.asked = true
+	c.ping.Store(true)
+	c.wake()
+}
+
+const expired = "token has expired"

@@ -1,0 +1,225 @@
+// Package watch carries core.Watcher streams to clients, as WebSockets and as server-sent events.
+//
+// The Engine decides what a watcher hears, in which order, and after how long a silence. This package adds what belongs
+// to a connection: the upgrade, tokens and their end, limits, pings, frames, and how a connection closes.
+//
+// An idle WebSocket costs one small goroutine that reads. Writing is done by a pump: a goroutine that lives only while
+// there is something to write. Time is kept for all connections by one pacer.
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/wire"
+)
+
+// MaxConnections is the default of Options.MaxConnections.
+const MaxConnections = 10_000
+
+// Options are a Handler's optional parts. The zero value refuses everyone and limits nobody.
+type Options struct {
+	// Authenticate verifies the token in a request's Authorization and counts the request against the principal's rate
+	// limit. The Budget is told even where there is an error.
+	Authenticate func(*http.Request) (*core.Subject, core.Budget, error)
+	// Verify verifies a token that came in a subprotocol or message.
+	Verify func(ctx context.Context, token string) (*core.Subject, error)
+	// Take counts n requests against a principal's rate limit. nil: no limit.
+	Take func(ctx context.Context, principal string, n int) core.Budget
+
+	MaxConnections int              // open at one time; 0: MaxConnections
+	AllowOrigins   []string         // exact origins, beside the server's own
+	Now            func() time.Time // nil: time.Now
+	Logger         *slog.Logger     // nil: none
+}
+
+// Handler answers GET /watch.
+type Handler struct {
+	engine *core.Engine
+	o      Options
+
+	ctx    context.Context // of all that watchers read from the store
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // a connection's goroutines, and the pacer
+
+	batches sync.Pool // *[]byte: frames on their way out
+
+	mu       sync.Mutex
+	sessions map[session]struct{}
+	taken    int // places of MaxConnections
+	pacing   bool
+	closing  bool
+}
+
+// session is one open watch of either kind.
+type session interface {
+	tick(now time.Time)          // called by the pacer, often
+	end(code int, reason string) // does not wait
+	abort()                      // without any courtesy
+}
+
+var _ http.Handler = (*Handler)(nil)
+
+// New returns a Handler on top of an Engine.
+func New(engine *core.Engine, o Options) *Handler {
+	if o.Authenticate == nil {
+		o.Authenticate = func(*http.Request) (*core.Subject, core.Budget, error) {
+			return nil, core.Budget{Allowed: true}, core.Errorf(core.ErrUnauthenticated, "Invalid JWT")
+		}
+	}
+	if o.Verify == nil {
+		o.Verify = func(context.Context, string) (*core.Subject, error) {
+			return nil, core.Errorf(core.ErrUnauthenticated, "Invalid JWT")
+		}
+	}
+	if o.Take == nil {
+		o.Take = func(context.Context, string, int) core.Budget { return core.Budget{Allowed: true} }
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = MaxConnections
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Handler{engine: engine, o: o, sessions: map[session]struct{}{}}
+	h.batches.New = func() any { b := make([]byte, 0, 4<<10); return &b }
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h
+}
+
+// ServeHTTP opens a watch. A WebSocket goes on after it has returned; a stream of events ends with it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		h.refuse(w, core.Errorf(core.ErrMethod, "A watch is a GET"))
+		return
+	}
+	subject, err := h.authenticate(w, r)
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	a, err := parseRequest(r)
+	if err == nil {
+		err = checkOrigin(r, h.o.AllowOrigins)
+	}
+	if err == nil && !h.enter() {
+		err = core.Errorf(core.ErrUnavailable, "Too many watchers; try again")
+	}
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	caller := core.Caller{
+		Subject: subject, Environment: a.environment, Address: peer(r), RequestID: w.Header().Get(wire.HeaderRequestID),
+	}
+	if a.upgrade {
+		err = h.serveSocket(w, r, caller, a.subscribe)
+	} else {
+		err = h.serveEvents(w, r, caller, a.subscribe)
+	}
+	if err != nil {
+		h.leave(nil)
+		h.refuse(w, err)
+	}
+}
+
+// enter takes a place; leave gives it back.
+func (h *Handler) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing || h.taken >= h.o.MaxConnections {
+		return false
+	}
+	h.taken++
+	h.wg.Add(1)
+	return true
+}
+
+// add makes an open session known to the pacer and to Shutdown.
+func (h *Handler) add(s session) {
+	h.mu.Lock()
+	h.sessions[s] = struct{}{}
+	closing := h.closing
+	if !h.pacing {
+		h.pacing = true
+		h.wg.Go(h.pace)
+	}
+	h.mu.Unlock()
+	if closing {
+		s.end(wire.CloseGoingAway, goingAway)
+	}
+}
+
+// leave gives back the place of a session, nil for one that was never added.
+func (h *Handler) leave(s session) {
+	h.mu.Lock()
+	if s != nil {
+		delete(h.sessions, s)
+	}
+	h.taken--
+	h.mu.Unlock()
+	h.wg.Done()
+}
+
+// Connections returns how many watches are open.
+func (h *Handler) Connections() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.taken
+}
+
+const goingAway = "server is going away"
+
+// Shutdown lets nobody in any more, tells every watcher that the server is going away, and waits until all are gone.
+// When ctx ends it cuts those off that remain.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	for _, s := range h.shut() {
+		s.end(wire.CloseGoingAway, goingAway)
+	}
+	done := make(chan struct{})
+	go func() {
+		h.wg.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+		h.cancel()
+		for _, s := range h.shut() {
+			s.abort()
+		}
+		<-done
+	}
+	h.cancel()
+	return err
+}
+
+// shut closes the door and returns who is inside.
+func (h *Handler) shut() []session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closing = true
+	all := make([]session, 0, len(h.sessions))
+	for s := range h.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// fail logs an error that is nobody's doing but ours.
+func (h *Handler) fail(requestID string, err error) {
+	if errors.Is(core.KindOf(err), core.ErrInternal) && !errors.Is(err, context.Canceled) {
+		h.o.Logger.Error("watch failed", "requestId", requestID, "error", err)
+	}
+}
