@@ -1,7 +1,11 @@
 package wire
 
 import (
+	"encoding/json"
 	"errors"
+	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -83,6 +87,34 @@ func ProblemOf(err error, requestID string) Problem {
 	}
 	p.Error, p.Message = p.Title, p.Detail
 	return p
+}
+
+// WriteError answers a request with the Problem of an error. Retry-After (503, 429) and WWW-Authenticate (401) are added
+// where they are not set yet.
+func WriteError(w http.ResponseWriter, err error, requestID string) {
+	p, h := ProblemOf(err, requestID), w.Header()
+	if (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", strconv.Itoa(retryAfter(err)))
+	}
+	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", `Bearer realm="dynconfig"`)
+	}
+	text, _ := json.Marshal(p) // strings and numbers alone: cannot fail
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h.Set("Cache-Control", "no-store")
+	h.Del("Etag")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(text) // a client that went away has nothing to be told
+}
+
+// retryAfter is in how many whole seconds to try again, at least one.
+func retryAfter(err error) int {
+	var e *core.Error
+	if !errors.As(err, &e) {
+		return 1
+	}
+	return max(1, int((e.Retry+time.Second-1)/time.Second))
 }
 
 // Err reads a Problem back: an error of the kind that its status stands for.
