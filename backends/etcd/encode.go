@@ -1,0 +1,172 @@
+package etcd
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// The encoding of what lies in etcd: varints, length-prefixed strings, no names of members. Every record begins with a
+// byte that is its format, so that a later server can read both.
+const (
+	format = 1
+	// formatHidden leads a history record that History leaves out, but whose content the log or the entry still refers to.
+	formatHidden = 2
+)
+
+// inlineMax is how large a value may be to stand in the entry, the log and the history alike. A larger one stands in the
+// history record alone, and the others refer to it.
+const inlineMax = 4 << 10
+
+// How a value or an ACL is written.
+const (
+	modeNil    = 0
+	modeInline = 1
+	modeRefer  = 2 // a value: see the history record; an ACL of Was: the same as the entry's
+)
+
+// zeroMicros makes the zero time a zero.
+var zeroMicros = time.Time{}.UnixMicro()
+
+func appendInt(b []byte, v int64) []byte      { return binary.AppendVarint(b, v) }
+func appendCount(b []byte, n int) []byte      { return binary.AppendUvarint(b, uint64(n)) }
+func appendTime(b []byte, t time.Time) []byte { return appendInt(b, t.UnixMicro()-zeroMicros) }
+
+func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
+	return append(appendCount(b, len(s)), s...)
+}
+
+// appendAttrs writes a map in the order of its keys; nil is not empty.
+func appendAttrs(b []byte, attrs map[string]string) []byte {
+	if attrs == nil {
+		return appendCount(b, 0)
+	}
+	b = appendCount(b, len(attrs)+1)
+	for _, k := range slices.Sorted(maps.Keys(attrs)) {
+		b = appendString(appendString(b, k), attrs[k])
+	}
+	return b
+}
+
+func appendACL(b []byte, a *core.ACL) []byte {
+	if a == nil {
+		return append(b, modeNil)
+	}
+	b = append(b, modeInline)
+	for _, list := range [][]string{a.Read, a.Write, a.Admin} {
+		if list == nil {
+			b = appendCount(b, 0)
+			continue
+		}
+		b = appendCount(b, len(list)+1)
+		for _, name := range list {
+			b = appendString(b, name)
+		}
+	}
+	return b
+}
+
+func appendDoc(b []byte, d core.Doc, refer bool) []byte {
+	b = appendACL(b, d.ACL)
+	b = appendInt(b, int64(d.TTL))
+	b = appendTime(b, d.Expires)
+	b = appendAttrs(b, d.Attrs)
+	switch {
+	case d.Value == nil:
+		return append(b, modeNil)
+	case refer:
+		return appendCount(append(b, modeRefer), len(d.Value))
+	}
+	return appendString(append(b, modeInline), d.Value)
+}
+
+// appendEntry writes all of an entry but its key. With refer, a value is named by its length alone.
+func appendEntry(b []byte, e core.Entry, refer bool) []byte {
+	b = appendBool(b, e.Deleted)
+	b = appendInt(b, e.Version)
+	b = appendInt(b, int64(e.Revision))
+	b = appendInt(b, int64(e.Rules))
+	b = appendTime(b, e.Modified)
+	b = appendString(b, e.Author)
+	return appendDoc(b, e.Doc, refer)
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func appendMeta(b []byte, m core.Meta) []byte {
+	b = appendString(b, m.ID)
+	b = appendTime(b, m.Time)
+	b = appendString(b, m.Author)
+	b = appendString(b, m.Note)
+	return appendAttrs(b, m.Attrs)
+}
+
+// appendChange writes all of a change but its key.
+func appendChange(b []byte, c core.Change) []byte {
+	b = append(b, byte(c.Do))
+	b = appendEntry(b, c.Entry, false)
+	b = appendBool(appendBool(b, c.Was.Exists), c.Was.Deleted)
+	if c.Was.ACL != nil && c.Entry.Doc.ACL != nil && c.Was.ACL.Equal(c.Entry.Doc.ACL) {
+		return append(b, modeRefer)
+	}
+	return appendACL(b, c.Was.ACL)
+}
+
+// encodeHead writes the head record: the newest revision and its time.
+func encodeHead(head core.Revision, clock time.Time) []byte {
+	return appendTime(appendInt([]byte{format}, int64(head)), clock)
+}
+
+func encodeFloor(floor core.Revision) []byte { return appendInt([]byte{format}, int64(floor)) }
+
+// encodeEntry writes an entry's record. born is the revision at which the key's versions began: History looks no further
+// back, so that purging a key costs no more than deleting its entry.
+func encodeEntry(e core.Entry, born core.Revision) []byte {
+	b := appendInt([]byte{format}, int64(born))
+	return appendEntry(b, e, len(e.Doc.Value) > inlineMax)
+}
+
+// encodeRecord writes a history record.
+func encodeRecord(m core.Meta, c core.Change) []byte {
+	return appendChange(appendMeta([]byte{format}, m), c)
+}
+
+// encodeBatch writes the log record of a batch of commits with neighbouring revisions. A large change is named by its key
+// alone: the history record of that revision has it. A purge leaves no history and has no value.
+func encodeBatch(commits []core.Commit) []byte {
+	b := appendInt([]byte{format}, int64(commits[0].Revision))
+	b = appendCount(b, len(commits))
+	var change []byte
+	for _, c := range commits {
+		b = appendMeta(b, c.Meta)
+		b = appendCount(b, len(c.Changes))
+		for _, ch := range c.Changes {
+			b = appendString(b, ch.Entry.Key)
+			change = appendChange(change[:0], ch)
+			if len(change) > inlineMax && ch.Do != core.OpPurge {
+				b = appendCount(append(b, modeRefer), len(change))
+			} else {
+				b = append(append(b, modeInline), change...)
+			}
+		}
+	}
+	return b
+}
+
+// encodeIDs writes which commits of a batch had which ID, and when that was on this node's clock.
+func encodeIDs(now time.Time, ids []remembered) []byte {
+	b := appendTime([]byte{format}, now)
+	b = appendCount(b, len(ids))
+	for _, id := range ids {
+		b = append(appendInt(b, int64(id.revision)), id.digest[:]...)
+	}
+	return b
+}

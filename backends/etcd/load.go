@@ -1,0 +1,117 @@
+package etcd
+
+import (
+	"context"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// idPage is how many batches' IDs one request reads.
+const idPage = 1000
+
+// loadMax is how many entries fit one loading transaction, beside head and IDs.
+func (w *writer) loadMax() int { return 2*w.store.limits.MaxOps - 2 }
+
+// loadOps reads the head, the IDs that are not known yet, and the entries of keys.
+func (w *writer) loadOps(keys []core.Key, opts ...clientv3.OpOption) []clientv3.Op {
+	l := w.store.keys
+	ops := make([]clientv3.Op, 0, len(keys)+2)
+	ops = append(ops, clientv3.OpGet(l.head(), opts...), clientv3.OpGet(l.ids(w.ids.upTo+1),
+		slices.Concat(opts, []clientv3.OpOption{clientv3.WithRange(l.idsEnd()), clientv3.WithLimit(idPage)})...))
+	for _, k := range keys {
+		ops = append(ops, clientv3.OpGet(l.entry(k), opts...))
+	}
+	return ops
+}
+
+// load reads the entries of keys, all at one state, and what else is new.
+func (w *writer) load(ctx context.Context, keys []core.Key, into map[core.Key]held) error {
+	var at []clientv3.OpOption
+	for {
+		some := keys[:min(len(keys), w.loadMax())]
+		r, err := w.store.txn(ctx, nil, w.loadOps(some, at...), nil)
+		if err != nil {
+			return err
+		}
+		if err := w.absorb(ctx, r, some, into); err != nil {
+			return err
+		}
+		if keys = keys[len(some):]; len(keys) == 0 {
+			return nil
+		}
+		if at == nil {
+			at = []clientv3.OpOption{clientv3.WithRev(r.Header.Revision)}
+		}
+	}
+}
+
+// absorb takes in the answer to loadOps. Where the head is not the known one, the entries known so far are forgotten.
+func (w *writer) absorb(ctx context.Context, r *clientv3.TxnResponse, keys []core.Key, into map[core.Key]held) error {
+	head, clock, err := headOf(r, 0)
+	if err != nil {
+		return err
+	}
+	mod := int64(0)
+	if kvs := r.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
+		mod = kvs[0].ModRevision
+	}
+	if !w.known || mod != w.mod {
+		w.entries = newTable()
+	}
+	if head < w.ids.upTo && head < w.head { // another history: its IDs are none of ours
+		w.ids, w.known, w.head = newIDs(), false, 0
+		return w.load(ctx, keys, into)
+	}
+	if err := w.absorbIDs(ctx, r, head); err != nil {
+		return err
+	}
+	for i, k := range keys {
+		h := held{Entry: core.Entry{Key: k}}
+		if kvs := r.Responses[i+2].GetResponseRange().Kvs; len(kvs) > 0 {
+			if h, err = decodeEntry(k, kvs[0].Value); err != nil {
+				return err
+			}
+		}
+		w.entries.put(h)
+		if into != nil {
+			into[k] = h
+		}
+	}
+	w.known, w.mod, w.head, w.clock = true, mod, head, clock
+	return nil
+}
+
+// absorbIDs remembers the IDs of the batches up to head, those of the first page and of those that follow.
+func (w *writer) absorbIDs(ctx context.Context, r *clientv3.TxnResponse, head core.Revision) error {
+	at := clientv3.WithRev(r.Header.Revision)
+	for {
+		page := r.Responses[1].GetResponseRange()
+		if err := w.remember(page.Kvs); err != nil {
+			return err
+		}
+		if !page.More {
+			break
+		}
+		var err error
+		if r, err = w.store.txn(ctx, nil, w.loadOps(nil, at), nil); err != nil {
+			return err
+		}
+	}
+	w.ids.upTo = max(w.ids.upTo, head)
+	return nil
+}
+
+func (w *writer) remember(kvs []*mvccpb.KeyValue) error {
+	for _, kv := range kvs {
+		at, batch, err := decodeIDs(kv.Value)
+		if err != nil {
+			return err
+		}
+		w.ids.add(at, batch, revisionOf(kv.Key))
+	}
+	return nil
+}

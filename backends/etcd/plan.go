@@ -1,0 +1,58 @@
+package etcd
+
+import (
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// plan is what a batch comes to.
+type plan struct {
+	overlay *core.Overlay
+	before  map[core.Key]held
+	commits []core.Commit
+	ids     []remembered
+	after   []held // of every changed key; version 0 if it is gone
+}
+
+// ops returns the puts and deletes that write the plan, and fills in after.
+func (p *plan) ops(l layout, now time.Time) []clientv3.Op {
+	head, clock := p.overlay.Head()
+	ops := []clientv3.Op{
+		put(l.head(), encodeHead(head, clock)),
+		put(l.log(head), encodeBatch(p.commits)),
+	}
+	if len(p.ids) > 0 {
+		ops = append(ops, put(l.ids(head), encodeIDs(now, p.ids)))
+	}
+	born := map[core.Key]core.Revision{}
+	for _, c := range p.commits {
+		for _, ch := range c.Changes {
+			k := ch.Entry.Key
+			if !ch.Was.Exists {
+				born[k] = c.Revision
+			}
+			if ch.Do != core.OpPurge {
+				ops = append(ops, put(l.history(k, c.Revision), encodeRecord(c.Meta, ch)))
+			}
+		}
+	}
+	present, gone := p.overlay.Entries()
+	for _, e := range present {
+		h := held{Entry: e, born: p.before[e.Key].born}
+		if b, ok := born[e.Key]; ok {
+			h.born = b
+		}
+		p.after = append(p.after, h)
+		ops = append(ops, put(l.entry(e.Key), encodeEntry(e, h.born)))
+	}
+	for _, k := range gone {
+		p.after = append(p.after, held{Entry: core.Entry{Key: k}})
+		ops = append(ops, clientv3.OpDelete(l.entry(k)))
+	}
+	return ops
+}
+
+func put(key string, value []byte) clientv3.Op { return clientv3.OpPut(key, string(value)) }

@@ -1,0 +1,116 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+var _ core.Store = (*Store)(nil)
+
+// Store is a core.Store in etcd.
+type Store struct {
+	client  *clientv3.Client
+	keys    layout
+	timeout time.Duration
+	limits  core.Limits
+	epoch   string
+	group   *core.Group
+	writer  *writer
+	closed  atomic.Bool
+}
+
+// Commit implements core.Store.
+func (s *Store) Commit(ctx context.Context, txn core.Txn) (core.Commit, error) {
+	if err := s.alive(); err != nil {
+		return core.Commit{}, err
+	}
+	return s.group.Commit(ctx, txn)
+}
+
+// Sync implements core.Store: a linearizable read of the head.
+func (s *Store) Sync(ctx context.Context) (core.Revision, error) {
+	r, err := s.do(ctx, clientv3.OpGet(s.keys.head()))
+	if err != nil {
+		return 0, err
+	}
+	head, _, err := headOf(r, 0)
+	return head, err
+}
+
+// Status implements core.Store. etcd has no clock of its own.
+func (s *Store) Status(ctx context.Context) (core.Status, error) {
+	r, err := s.do(ctx, clientv3.OpGet(s.keys.head()), clientv3.OpGet(s.keys.floor()))
+	if err != nil {
+		return core.Status{}, err
+	}
+	head, _, err := headOf(r, 0)
+	if err != nil {
+		return core.Status{}, err
+	}
+	floor, err := floorOf(r, 1)
+	return core.Status{Epoch: s.epoch, Head: head, Floor: floor}, err
+}
+
+// clusterID makes etcd's cluster part of the epoch: a cluster that was restored from a snapshot has another one, and has
+// lost what came after the snapshot.
+func clusterID(id uint64) string { return strconv.FormatUint(id, 36) }
+
+func (s *Store) alive() error {
+	if s.closed.Load() {
+		return core.Errorf(core.ErrUnavailable, "Store is closed")
+	}
+	return nil
+}
+
+// do runs operations in one etcd transaction, so that gets see one state.
+func (s *Store) do(ctx context.Context, ops ...clientv3.Op) (*clientv3.TxnResponse, error) {
+	if err := s.alive(); err != nil {
+		return nil, err
+	}
+	return s.txn(ctx, nil, ops, nil)
+}
+
+// txn runs one etcd transaction, and maps its error.
+func (s *Store) txn(ctx context.Context, compare []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	r, err := s.client.Txn(ctx).If(compare...).Then(then...).Else(otherwise...).Commit()
+	if err != nil {
+		return nil, fault(err)
+	}
+	return r, nil
+}
+
+// headOf reads the head from an answer; there is none before the first commit.
+func headOf(r *clientv3.TxnResponse, i int) (core.Revision, time.Time, error) {
+	kvs := r.Responses[i].GetResponseRange().Kvs
+	if len(kvs) == 0 {
+		return 0, time.Time{}, nil
+	}
+	return decodeHead(kvs[0].Value)
+}
+
+func floorOf(r *clientv3.TxnResponse, i int) (core.Revision, error) {
+	kvs := r.Responses[i].GetResponseRange().Kvs
+	if len(kvs) == 0 {
+		return 0, nil
+	}
+	return decodeFloor(kvs[0].Value)
+}
+
+// settled repeats a read of several requests when etcd compacted the revision under it.
+func settled[T any](read func() (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		v, err := read()
+		if !errors.Is(err, errMoved) || try == 5 {
+			return v, err
+		}
+	}
+}
