@@ -49,10 +49,11 @@ type need string
 const (
 	needsReopen  need = "Options.Reopen"
 	needsBreak   need = "Options.Break"
-	needsPeer    need = "Options.Peer"
 	needsBus     need = "a Bus"
 	needsCache   need = "a Cache"
 	needsLimiter need = "a Limiter"
+
+	needsBusAndBreak need = "a Bus and Options.Break"
 )
 
 // promises returns the whole suite, topic by topic.
@@ -107,8 +108,9 @@ func abilities(t testing.TB, open Opener, o Options) map[need]bool {
 	b := open(t)
 	defer func() { _ = b.Close() }()
 	return map[need]bool{
-		needsPeer: o.Peer != nil, needsReopen: o.Reopen != nil, needsBreak: o.Break != nil,
+		needsReopen: o.Reopen != nil, needsBreak: o.Break != nil,
 		needsBus: b.Bus != nil, needsCache: b.Cache != nil, needsLimiter: b.Limiter != nil,
+		needsBusAndBreak: b.Bus != nil && o.Break != nil,
 	}
 }
 

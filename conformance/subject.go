@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -74,9 +75,9 @@ func when(tx core.Txn, checks ...core.Check) core.Txn {
 	return tx
 }
 
-func version(key core.Key, v int64) core.Check         { return core.Check{Key: key, Version: &v} }
-func rules(key core.Key, r core.Revision) core.Check   { return core.Check{Key: key, Rules: &r} }
-func now() time.Time                                   { return time.Now().UTC().Truncate(time.Microsecond) }
+func version(key core.Key, v int64) core.Check       { return core.Check{Key: key, Version: &v} }
+func rules(key core.Key, r core.Revision) core.Check { return core.Check{Key: key, Rules: &r} }
+func now() time.Time                                 { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // commit commits ops without conditions.
 func commit(t testing.TB, b *core.Backend, ops ...core.Op) core.Commit {
@@ -118,10 +119,13 @@ func insist(ctx context.Context, call func() error) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(5 * time.Millisecond):
+		case <-retry():
 		}
 	}
 }
+
+// retry fires when it is time to try again what may have been lost.
+func retry() <-chan time.Time { return time.After(5 * time.Millisecond) }
 
 // get returns the entry of a key, nil if there is none, at a revision of at least atLeast.
 func get(t testing.TB, b *core.Backend, key core.Key, atLeast core.Revision) *core.Entry {
@@ -237,7 +241,7 @@ func status(t testing.TB, b *core.Backend) core.Status {
 // same fails if two things that a store said differ. Nil and empty are the same but for the lists of an ACL.
 func same(t testing.TB, what string, want, got any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, bothEmpty[core.Change](), bothEmpty[core.Entry](), bothEmpty[core.Commit](), bothEmpty[core.Record](), bothEmpty[byte]()); diff != "" {
+	if diff := cmp.Diff(want, got, bothEmpty[core.Change](), bothEmpty[core.Entry](), bothEmpty[core.Commit](), bothEmpty[core.Record](), cmp.Comparer(bytes.Equal)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

@@ -27,3 +27,5 @@ func reopen(t testing.TB, b *core.Backend) *core.Backend {
 var options = conformance.Options{Peer: peer, Reopen: reopen}
 
 func TestConformance(t *testing.T) { conformance.Run(t, open, options) }
+
+func TestModel(t *testing.T) { conformance.RunModel(t, open, options) }

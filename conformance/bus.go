@@ -1,0 +1,122 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+var busPromises = []promise{
+	{name: "the first hint says look", needs: needsBus, test: firstHint},
+	{name: "hints end with their context and with the backend", needs: needsBus, test: hintsEnd},
+	{name: "announce does not wait for a listener", needs: needsBus, test: announceDoesNotWait},
+	{name: "a hint of a peer's commit arrives and carries nothing else", needs: needsBus, test: hintArrives},
+	{name: "after a cut a hint says look", needs: needsBusAndBreak, test: hintAfterCut},
+}
+
+// listen opens a stream of hints and takes the first.
+func listen(t testing.TB, ctx context.Context, b *core.Backend) <-chan core.Hint { //nolint:revive // t comes first in tests
+	t.Helper()
+	hints, err := b.Bus.Listen(ctx)
+	if err != nil {
+		t.Fatalf("Listen: %v", err)
+	}
+	if h, ok := <-hints; !ok || h.Head != 0 || h.Commit != nil {
+		t.Errorf("the first hint is %+v (open: %v), want head 0", h, ok)
+	}
+	return hints
+}
+
+func firstHint(t testing.TB, s *subject) {
+	commit(t, s.Backend, put("a", "1"))
+	for range 3 {
+		listen(t, t.Context(), s.Backend)
+	}
+}
+
+func hintsEnd(t testing.TB, s *subject) {
+	ctx, cancel := context.WithCancel(t.Context())
+	hints := listen(t, ctx, s.Backend)
+	other := listen(t, t.Context(), s.Backend)
+	cancel()
+	for range hints { //nolint:revive // until it is closed
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	for range other { //nolint:revive // until it is closed
+	}
+	if _, err := s.Bus.Listen(t.Context()); err == nil {
+		t.Errorf("a closed backend still listens")
+	}
+	err := s.Bus.Announce(t.Context(), core.Commit{Revision: 1})
+	if err != nil {
+		ours(t, "Announce on a closed backend", err)
+	}
+}
+
+func announceDoesNotWait(t testing.TB, s *subject) {
+	peer := s.peer(t)
+	listen(t, t.Context(), s.Backend)
+	listen(t, t.Context(), peer)
+	for range 2000 {
+		if err := peer.Bus.Announce(t.Context(), core.Commit{Revision: 1}); err != nil {
+			t.Fatalf("Announce: %v", err)
+		}
+	}
+}
+
+// hintArrives repeats commits until one is heard of, since each hint may be lost.
+func hintArrives(t testing.TB, s *subject) {
+	peer := s.peer(t)
+	if peer == s.Backend {
+		return // there is no other node to tell
+	}
+	hints := listen(t, t.Context(), s.Backend)
+	for heard := 0; heard < 10; {
+		c := commit(t, peer, put("a", "1"))
+		if err := peer.Bus.Announce(t.Context(), c); err != nil {
+			t.Fatalf("Announce: %v", err)
+		}
+		for waiting := true; waiting; {
+			select {
+			case h := <-hints:
+				waiting = h.Head < c.Revision
+				if h.Head > c.Revision {
+					t.Fatalf("a hint says head %d before there is one past %d", h.Head, c.Revision)
+				}
+				if h.Head != 0 {
+					heard++
+				}
+				if h.Commit != nil {
+					log := logAfter(t, s.Backend, h.Head-1, 1)
+					same(t, "the commit in the hint", log[0], *h.Commit)
+				}
+			case <-retry():
+				waiting = false
+			}
+		}
+	}
+}
+
+func hintAfterCut(t testing.TB, s *subject) {
+	hints := listen(t, t.Context(), s.Backend)
+	s.o.Break(t, s.Backend)
+	for {
+		select {
+		case h, ok := <-hints:
+			if !ok {
+				t.Fatalf("the hints ended with the cut")
+			}
+			if h.Head == 0 {
+				return
+			}
+		case <-retry():
+			c := commit(t, s.Backend, put("a", "1"))
+			if c.Revision > 200 {
+				t.Fatalf("no hint says that some may have been missed")
+			}
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package conformance
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+var cachePromises = []promise{
+	{name: "the cache never serves a value of another version", needs: needsCache, test: cacheServesExact},
+	{name: "the cache keeps what it was given", needs: needsCache, test: cacheKeeps},
+}
+
+// cached is the immutable entry of a name.
+func cached(epoch string, key core.Key, version int64) core.Entry {
+	return core.Entry{
+		Key: key, Version: version, Revision: core.Revision(version + 3), Rules: 2, Modified: now(), Author: "ann",
+		Doc: core.Doc{Value: fmt.Appendf(nil, "%s %q %d", epoch, key, version), ACL: &core.ACL{Read: []string{}, Write: []string{"bob"}}, Attrs: map[string]string{"a": "b"}},
+	}
+}
+
+func cacheServesExact(t testing.TB, s *subject) {
+	nodes := []*core.Backend{s.Backend, s.peer(t)}
+	epochs := []string{"aaaaaaaa", "aaaaaaaaa", "bbbbbbbb"}
+	keys := []core.Key{"a", "a:1", "a1", "a/1", "1", "a\x00", "é", "%", "a aaaaaaaa"}
+	together(t, 4, func(i int) error {
+		b := nodes[i%2]
+		for n := range 400 {
+			epoch, key, version := epochs[n%len(epochs)], keys[n/2%len(keys)], int64(1+n%13)
+			if (n+i)%3 == 0 {
+				if err := b.Cache.Put(t.Context(), epoch, cached(epoch, key, version)); err != nil {
+					return err
+				}
+				continue
+			}
+			e, err := b.Cache.Get(t.Context(), epoch, key, version)
+			if err != nil {
+				return err
+			}
+			if e == nil {
+				continue
+			}
+			if want := cached(epoch, key, version); e.Key != key || e.Version != version || string(e.Doc.Value) != string(want.Doc.Value) {
+				return fmt.Errorf("version %d of %q in epoch %s is served as version %d of %q, %q", version, key, epoch, e.Version, e.Key, e.Doc.Value)
+			}
+		}
+		return nil
+	})
+}
+
+func cacheKeeps(t testing.TB, s *subject) {
+	peer := s.peer(t)
+	for version := int64(1); version < 100; version++ {
+		want := cached("aaaaaaaa", "key", version)
+		if e, err := peer.Cache.Get(t.Context(), "aaaaaaaa", "key", version); e != nil || err != nil {
+			t.Fatalf("a cache that was given nothing answers %+v, %v", e, err)
+		}
+		if err := s.Cache.Put(t.Context(), "aaaaaaaa", want); err != nil {
+			t.Fatalf("Put: %v", err)
+		}
+		e, err := peer.Cache.Get(t.Context(), "aaaaaaaa", "key", version)
+		if err != nil {
+			t.Fatalf("Get: %v", err)
+		}
+		if e != nil {
+			same(t, "the cached entry", &want, e)
+			return
+		}
+	}
+	t.Errorf("99 entries were put and none was kept")
+}

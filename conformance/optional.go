@@ -1,7 +1,0 @@
-package conformance
-
-var (
-	busPromises     = []promise{}
-	cachePromises   = []promise{}
-	limiterPromises = []promise{}
-)
