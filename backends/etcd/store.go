@@ -21,6 +21,7 @@ type Store struct {
 	timeout time.Duration
 	limits  core.Limits
 	epoch   string
+	refuse  func() error
 	group   *core.Group
 	writer  *writer
 	closed  atomic.Bool
@@ -29,6 +30,9 @@ type Store struct {
 // Commit implements core.Store.
 func (s *Store) Commit(ctx context.Context, txn core.Txn) (core.Commit, error) {
 	if err := s.alive(); err != nil {
+		return core.Commit{}, err
+	}
+	if err := s.refuse(); err != nil {
 		return core.Commit{}, err
 	}
 	return s.group.Commit(ctx, txn)
