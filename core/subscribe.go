@@ -159,9 +159,16 @@ func (w *Watcher) reachable(ctx context.Context, st *start) error {
 	if st.from.Revision > e.tail.head() {
 		ctx, cancel := context.WithTimeout(ctx, reachWait)
 		defer cancel()
-		if head, err := e.store.Sync(ctx); err != nil || head < st.from.Revision || e.tail.wait(ctx, st.from.Revision) != nil {
+		head, err := e.store.Sync(ctx)
+		if err != nil {
+			return err
+		}
+		if head < st.from.Revision {
 			st.reset = true
 			return nil
+		}
+		if err := e.tail.wait(ctx, st.from.Revision); err != nil {
+			return Errorf(ErrUnavailable, "This node has not applied that revision yet").Because(err)
 		}
 	}
 	from := st.from.Revision
