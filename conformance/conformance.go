@@ -49,6 +49,7 @@ type need string
 const (
 	needsReopen  need = "Options.Reopen"
 	needsBreak   need = "Options.Break"
+	needsPeer    need = "Options.Peer"
 	needsBus     need = "a Bus"
 	needsCache   need = "a Cache"
 	needsLimiter need = "a Limiter"
@@ -63,7 +64,7 @@ func promises() []promise {
 		commitPromises, checkPromises, repeatPromises, limitPromises,
 		readPromises, listPromises, logPromises, historyPromises, compactPromises,
 		orderPromises, lifePromises, durablePromises,
-		busPromises, cachePromises, limiterPromises,
+		busPromises, enginePromises, cachePromises, limiterPromises,
 	} {
 		all = append(all, topic...)
 	}
@@ -108,7 +109,7 @@ func abilities(t testing.TB, open Opener, o Options) map[need]bool {
 	b := open(t)
 	defer func() { _ = b.Close() }()
 	return map[need]bool{
-		needsReopen: o.Reopen != nil, needsBreak: o.Break != nil,
+		needsPeer: o.Peer != nil, needsReopen: o.Reopen != nil, needsBreak: o.Break != nil,
 		needsBus: b.Bus != nil, needsCache: b.Cache != nil, needsLimiter: b.Limiter != nil,
 		needsBusAndBreak: b.Bus != nil && o.Break != nil,
 	}

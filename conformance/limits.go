@@ -12,6 +12,7 @@ import (
 
 var limitPromises = []promise{
 	{name: "limits are at least those of every backend", test: limitsFloor},
+	{name: "a backend that several nodes may open says so", needs: needsPeer, test: sharedSaysSo},
 	{name: "the largest transaction is taken", test: largestTransaction},
 	{name: "a larger transaction is too large and changes nothing", test: tooLargeTransaction},
 	{name: "the largest entry is taken", test: largestEntry},
@@ -23,6 +24,13 @@ func limitsFloor(t testing.TB, s *subject) {
 	}
 	if s.Name == "" {
 		t.Errorf("the backend has no name")
+	}
+}
+
+// sharedSaysSo matters to the Engine, which does not ask a store again that nobody else writes to.
+func sharedSaysSo(t testing.TB, s *subject) {
+	if !s.Limits.Shared || !s.peer(t).Limits.Shared {
+		t.Errorf("limits are %+v although the store has peers, want Shared", s.Limits)
 	}
 }
 

@@ -14,18 +14,22 @@ import (
 
 // Options are the backend's settings; the zero value works.
 type Options struct {
-	Now func() time.Time // the store's clock, which decides how long a Meta.ID is remembered; nil: time.Now
+	Now    func() time.Time // the store's clock, which decides how long a Meta.ID is remembered; nil: time.Now
+	Shared bool             // several handles will be in use at once: Limits.Shared
 }
 
-// limits are what a transaction may hold. Memory itself knows none: these keep one caller from holding the lock for long.
-var limits = core.Limits{MaxOps: 1000, MaxBytes: 8 << 20}
+// What a transaction may hold. Memory itself knows no limit: these keep one caller from holding the lock for long.
+const (
+	maxOps   = 1000
+	maxBytes = 8 << 20
+)
 
 // Open returns a backend over a new, empty store.
 func Open(o Options) *core.Backend {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return handle(newTable(o.Now, strings.ToLower(rand.Text()[:16])), &exchange{listeners: map[*listener]bool{}})
+	return handle(newTable(o, strings.ToLower(rand.Text()[:16])), &exchange{listeners: map[*listener]bool{}})
 }
 
 var _ core.Store = (*Store)(nil)
@@ -37,14 +41,14 @@ type Store struct {
 	closed atomic.Bool
 }
 
-// Peer opens another handle on the same store, as a second node of a deployment does. What was written stays when every
+// Peer opens another handle on the same store, as a second node of a deployment does (see Options.Shared). What was written stays when every
 // handle is closed, so that a test may close one and open its peer to see what a restart would see.
 func (s *Store) Peer() *core.Backend { return handle(s.table, s.bus) }
 
 func handle(t *table, x *exchange) *core.Backend {
 	s := &Store{table: t, bus: x}
 	return &core.Backend{
-		Name: "memory", Store: s, Bus: &Bus{store: s}, Limits: limits,
+		Name: "memory", Store: s, Bus: &Bus{store: s}, Limits: t.limits,
 		Close: func() error {
 			if s.closed.CompareAndSwap(false, true) {
 				x.drop(s)

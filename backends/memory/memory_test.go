@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(testing.TB) *core.Backend { return memory.Open(memory.Options{}) }
+func open(testing.TB) *core.Backend { return memory.Open(memory.Options{Shared: true}) }
 
 func peer(_ testing.TB, b *core.Backend) *core.Backend { return b.Store.(*memory.Store).Peer() }
 
@@ -29,3 +29,5 @@ var options = conformance.Options{Peer: peer, Reopen: reopen}
 func TestConformance(t *testing.T) { conformance.Run(t, open, options) }
 
 func TestModel(t *testing.T) { conformance.RunModel(t, open, options) }
+
+func TestLinearizable(t *testing.T) { conformance.RunLinearizable(t, open, options) }

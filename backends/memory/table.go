@@ -13,8 +13,9 @@ import (
 
 // table is what the handles of one store share.
 type table struct {
-	epoch string
-	now   func() time.Time
+	epoch  string
+	now    func() time.Time
+	limits core.Limits
 
 	mu      sync.RWMutex
 	head    core.Revision
@@ -33,9 +34,9 @@ type mark struct {
 	change int
 }
 
-func newTable(now func() time.Time, epoch string) *table {
+func newTable(o Options, epoch string) *table {
 	return &table{
-		epoch: epoch, now: now,
+		epoch: epoch, now: o.Now, limits: core.Limits{MaxOps: maxOps, MaxBytes: maxBytes, Shared: o.Shared},
 		entries: map[core.Key]core.Entry{}, history: map[core.Key][]mark{},
 		ids: recent{byID: map[string]*core.Commit{}},
 	}
@@ -98,11 +99,11 @@ func tooLarge(txn core.Txn) error {
 	for _, op := range txn.Ops {
 		size += max(0, len(op.Doc.Value)-core.MaxOverhead)
 	}
-	if len(txn.Ops) > limits.MaxOps {
-		return core.Errorf(core.ErrTooLarge, "More than %d operations in one transaction", limits.MaxOps)
+	if len(txn.Ops) > maxOps {
+		return core.Errorf(core.ErrTooLarge, "More than %d operations in one transaction", maxOps)
 	}
-	if size > limits.MaxBytes {
-		return core.Errorf(core.ErrTooLarge, "More than %d bytes of values in one transaction", limits.MaxBytes)
+	if size > maxBytes {
+		return core.Errorf(core.ErrTooLarge, "More than %d bytes of values in one transaction", maxBytes)
 	}
 	return nil
 }
