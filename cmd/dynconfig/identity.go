@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/transport/auth"
+)
+
+// guard is an auth.Guard in the shape that a watch asks.
+type guard struct {
+	*auth.Guard
+	verify func(ctx context.Context, token string) (*core.Subject, error)
+}
+
+// openGuard says by which keys tokens are verified, and what of: another's, at a JWKS URL, or the server's own.
+func (s *Server) openGuard() (guard, error) {
+	proxies, err := auth.ParseProxies(s.settings.TrustedProxies)
+	if err != nil {
+		return guard{}, err
+	}
+	var keys auth.Keys
+	o := auth.VerifierOptions{Issuer: s.settings.JWTIssuer, Audience: s.settings.JWTAudience, Logger: s.log}
+	if s.settings.JWKSURL != "" {
+		if s.remote, err = auth.NewRemote(s.settings.JWKSURL, auth.RemoteOptions{Logger: s.log}); err != nil {
+			return guard{}, err
+		}
+		keys = s.remote
+	} else {
+		if s.Issuer, err = openIssuer(s.settings); err != nil {
+			return guard{}, err
+		}
+		keys = s.Issuer
+		o.Issuer, o.Audience = s.Issuer.Name(), s.Issuer.Name()
+	}
+	verifier := auth.NewVerifier(keys, o)
+	return guard{
+		auth.NewGuard(verifier, auth.GuardOptions{
+			Limit: s.settings.RateLimit, Shared: s.backend.Limiter, Proxies: proxies, Logger: s.log,
+		}),
+		verifier.Verify,
+	}, nil
+}
+
+// take counts n messages of a watch.
+func (g guard) take(ctx context.Context, principal string, n int) core.Budget {
+	budget, err := g.Spend(ctx, principal, n)
+	if err == nil {
+		budget.Allowed = true
+	}
+	return budget
+}
+
+// jwks shows the public half of the server's own key.
+func (s *Server) jwks() http.Handler {
+	if s.Issuer == nil {
+		return nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		_, _ = w.Write(s.Issuer.Document())
+	})
+}

@@ -1,0 +1,6 @@
+// Command dynconfig is the server and its client.
+package main
+
+import "os"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+const about = `DynConfig stores configuration, guards it, and streams every change.
+
+The server:     dynconfig serve
+A first token:  export DYNCONFIG_TOKEN=$(dynconfig token --user admin-user)
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 conflict.`
+
+// run is the program. It returns the exit code.
+func run(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(errs, "dynconfig: %s\n", sentence(err))
+	}
+	return exitCode(err)
+}
+
+// sentence is an error on one line, with what the server said of the request's parts.
+func sentence(err error) string {
+	text := err.Error()
+	var e *core.Error
+	if errors.As(err, &e) {
+		for _, f := range e.Fields {
+			if !strings.Contains(text, f.Reason) {
+				text += "; " + f.Path + ": " + f.Reason
+			}
+		}
+	}
+	var usage usageError
+	if errors.As(err, &usage) && !strings.Contains(text, "--help") {
+		text += "; see --help"
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use: "dynconfig", Short: "A server for configuration, and its client", Long: about,
+		Args: arguments(0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		serveCommand(), tokenCommand(),
+		getCommand(), putCommand(), patchCommand(), deleteCommand(), listCommand(), watchCommand(), namespaceCommand(),
+		versionCommand(),
+	)
+	return root
+}
+
+// arguments demands n of them.
+func arguments(n int, names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == n:
+			return nil
+		case n == 0 && c.HasSubCommands():
+			return usageError{fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())}
+		case n == 0:
+			return usageError{fmt.Errorf("%s takes no arguments", c.CommandPath())}
+		}
+		return usageError{fmt.Errorf("%s takes %s", c.CommandPath(), names)}
+	}
+}
+
+// upTo allows n arguments at most.
+func upTo(n int, names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) <= n {
+			return nil
+		}
+		return usageError{fmt.Errorf("%s takes %s", c.CommandPath(), names)}
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// Settings are what `dynconfig serve` can be told, valid and complete.
+type Settings struct {
+	Backend       string
+	DataDir       string
+	EtcdEndpoints []string
+
+	Listen         string
+	TLSCert        string
+	TLSKey         string
+	MaxConnections int
+	AllowOrigins   []string
+	TrustedProxies []string
+	HideDenied     bool
+	Drain          time.Duration
+
+	JWKSURL        string
+	JWTIssuer      string
+	JWTAudience    string
+	IssuerKey      string
+	AllowOwnIssuer bool
+	Admins         []string
+	RateLimit      int
+
+	Keyset            string
+	RequireEncryption bool
+	Retention         core.Retention
+
+	LogLevel  string
+	LogFormat string
+}
+
+// setting is one row of the table of settings. Its name is that of the flag and of the line in the file; the variable is
+// DYNCONFIG_ and the name in capitals.
+type setting struct {
+	name  string
+	other string // a variable's other name: the one in the source document
+	def   string
+	usage string
+	parse parser
+}
+
+// table is every setting there is. Those of parts that this build does not have are known, so that they are told from a
+// slip of the pen.
+func (s *Settings) table() []setting {
+	return []setting{
+		{"backend", "", "", "where the data is: embedded, etcd or memory; unset: embedded", text(&s.Backend)},
+		{"data-dir", "", "./data", "directory of keys, audit records and the embedded store", path(&s.DataDir)},
+		{"etcd-endpoints", "ETCD_ENDPOINTS", "", "addresses of an etcd cluster, with commas between them", list(&s.EtcdEndpoints)},
+
+		{"listen", "", "127.0.0.1:8080", "address to serve on, host:port", address(&s.Listen)},
+		{"tls-cert", "", "", "PEM file of the certificate chain; TLS 1.3 is then served", text(&s.TLSCert)},
+		{"tls-key", "", "", "PEM file of the certificate's key", text(&s.TLSKey)},
+		{"max-connections", "", "10000", "watchers at one time", whole(&s.MaxConnections, 1, 10_000_000)},
+		{"allow-origin", "", "", "origins, beside its own, whose pages may watch", list(&s.AllowOrigins)},
+		{"trusted-proxy", "", "", "networks whose X-Forwarded-For is believed", list(&s.TrustedProxies)},
+		{"hide-denied", "", "false", "answer a denied read as if the key did not exist", yes(&s.HideDenied)},
+		{"drain", "", "20s", "how long SIGTERM waits for what is under way", duration(&s.Drain, 0, time.Hour)},
+
+		{"jwks-url", "JWKS_URL", "", "key set that tokens are verified by; unset: the server is its own issuer", httpURL(&s.JWKSURL)},
+		{"jwt-issuer", "JWT_ISSUER", "", "what a token's iss must be", text(&s.JWTIssuer)},
+		{"jwt-audience", "JWT_AUDIENCE", "", "what a token's aud must hold", text(&s.JWTAudience)},
+		{"issuer-key", "", "", "the own issuer's key, or its file, where several nodes share it", text(&s.IssuerKey)},
+		{"allow-own-issuer", "", "false", "let the server be its own issuer on an address beyond loopback", yes(&s.AllowOwnIssuer)},
+		{"admins", "ADMINS", "admin-user", "server admins, with commas between them", list(&s.Admins)},
+		{"rate-limit", "RATE_LIMIT", "1000", "requests a minute of each principal; 0: no limit", whole(&s.RateLimit, 0, 1_000_000_000)},
+
+		{"keyset", "", "", "file with the keyset that values are encrypted with; unset: the embedded backend makes its own", text(&s.Keyset)},
+		{"require-encryption", "", "false", "do not start where values would be stored as they are", yes(&s.RequireEncryption)},
+		{"retention", "", "age=168h,commits=1000000,versions=10", "how much of the log is kept", retention(&s.Retention)},
+
+		{"log-level", "", "info", "debug, info, warn or error", oneOf(&s.LogLevel, "debug", "info", "warn", "error")},
+		{"log-format", "", "auto", "json, text or auto: text on a terminal", oneOf(&s.LogFormat, "auto", "json", "text")},
+
+		{"postgres-url", "POSTGRES_URL", "", "", missing("postgres backend")},
+		{"redis-host", "REDIS_HOST", "", "", missing("redis")},
+		{"redis-username", "REDIS_USERNAME", "", "", missing("redis")},
+		{"redis-password", "REDIS_PASSWORD", "", "", missing("redis")},
+		{"redis-tls", "REDIS_TLS", "", "", missing("redis")},
+		{"nats-url", "NATS_URL", "", "", missing("nats backend")},
+		{"policy", "", "", "", missing("choice of a policy")},
+		{"policy-dir", "", "", "", missing("policy directory")},
+		{"project", "", "", "", missing("config documents")},
+	}
+}
+
+// check finds what no single setting shows.
+func (s *Settings) check() error {
+	if s.Backend == "" {
+		s.Backend = "embedded"
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return failf("--tls-cert and --tls-key belong together: set both or neither")
+	}
+	if s.JWKSURL == "" && !s.AllowOwnIssuer && !loopback(s.Listen) {
+		return failf("%s is beyond loopback, where the server must not be its own issuer of tokens: set JWKS_URL or give --allow-own-issuer", s.Listen)
+	}
+	return nil
+}
+
+// loopback reports whether only this machine can reach an address.
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// loopbackURL is the address at which this machine reaches the server.
+func reachableURL(listen net.Addr, tls bool) string {
+	u := url.URL{Scheme: "http", Host: listen.String()}
+	if tls {
+		u.Scheme = "https"
+	}
+	if host, port, err := net.SplitHostPort(u.Host); err == nil {
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			u.Host = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	return strings.TrimSuffix(u.String(), "/")
+}
