@@ -20,7 +20,7 @@ decision := malformed if {
 	# Inner admin lists do not hide outer ones.
 	"allow": true,
 	"rule": concat("-", [source, "admin"]),
-	"reason": concat(" ", ["The admin list of this", input.resource.kind, "names you"]),
+	"reason": "Its admin list names you",
 	"grant": {"source": source, "name": "", "list": "admin", "entry": entry(input.resource.acls.admin)},
 } if {
 	input.resource.acls.admin
@@ -28,7 +28,7 @@ decision := malformed if {
 } else := {
 	"allow": true,
 	"rule": "namespace-admin",
-	"reason": concat(" ", ["The admin list of", named(link), "names you"]),
+	"reason": "The admin list of a namespace around it names you",
 	"grant": {"source": "namespace", "name": link.namespace, "list": "admin", "entry": entry(link.acls.admin)},
 } if {
 	link := input.resource.namespace_acls[max([i | entry(input.resource.namespace_acls[i].acls.admin)])]
@@ -37,7 +37,7 @@ decision := malformed if {
 	# Of the read lists, and of the write lists, the nearest hides all further out, even if it is empty.
 	"allow": true,
 	"rule": concat("-", [source, "read"]),
-	"reason": concat(" ", ["The read list of this", input.resource.kind, "names you"]),
+	"reason": "Its read list names you",
 	"grant": {"source": source, "name": "", "list": "read", "entry": entry(input.resource.acls.read)},
 } if {
 	input.action == "read"
@@ -46,7 +46,7 @@ decision := malformed if {
 } else := {
 	"allow": true,
 	"rule": "namespace-read",
-	"reason": concat(" ", ["The read list of", named(reading), "names you"]),
+	"reason": "The nearest read list around it names you",
 	"grant": {"source": "namespace", "name": reading.namespace, "list": "read", "entry": entry(reading.acls.read)},
 } if {
 	input.action == "read"
@@ -56,7 +56,7 @@ decision := malformed if {
 	# A new item has no say about itself, even where one was deleted.
 	"allow": true,
 	"rule": "namespace-create",
-	"reason": concat(" ", ["The write list of", named(writing), "names you"]),
+	"reason": "The nearest write list around it names you",
 	"grant": {"source": "namespace", "name": writing.namespace, "list": "write", "entry": entry(writing.acls.write)},
 } if {
 	input.action == "create"
@@ -64,7 +64,7 @@ decision := malformed if {
 } else := {
 	"allow": true,
 	"rule": concat("-", ["key", input.action]),
-	"reason": concat(" ", ["The write list of this", input.resource.kind, "names you"]),
+	"reason": "Its write list names you",
 	"grant": {"source": "key", "name": "", "list": "write", "entry": entry(input.resource.acls.write)},
 } if {
 	input.action in {"write", "delete"}
@@ -73,7 +73,7 @@ decision := malformed if {
 } else := {
 	"allow": true,
 	"rule": concat("-", ["namespace", input.action]),
-	"reason": concat(" ", ["The write list of", named(writing), "names you"]),
+	"reason": "The nearest write list around it names you",
 	"grant": {"source": "namespace", "name": writing.namespace, "list": "write", "entry": entry(writing.acls.write)},
 } if {
 	input.action in {"write", "delete"}
@@ -83,7 +83,7 @@ decision := malformed if {
 	# Who may write in a namespace may see its record.
 	"allow": true,
 	"rule": "namespace-read",
-	"reason": "The write list of this namespace names you",
+	"reason": "Its write list names you",
 	"grant": {"source": "namespace", "name": "", "list": "write", "entry": entry(input.resource.acls.write)},
 } if {
 	input.resource.kind == "namespace"
@@ -92,7 +92,7 @@ decision := malformed if {
 } else := {
 	"allow": true,
 	"rule": "namespace-read",
-	"reason": concat(" ", ["The write list of", named(writing), "names you"]),
+	"reason": "The nearest write list around it names you",
 	"grant": {"source": "namespace", "name": writing.namespace, "list": "write", "entry": entry(writing.acls.write)},
 } if {
 	input.resource.kind == "namespace"

@@ -7,72 +7,68 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func benchAccess() (*core.Subject, core.Access) {
-	chain := core.InternChain([]core.Link{
-		{Namespace: "*", Rules: core.Intern(&core.ACL{Read: []string{"auditor"}})},
-		{Namespace: "app", Rules: core.Intern(&core.ACL{Read: []string{"admin-user", "service:*"}, Write: []string{"deploy"}, Admin: []string{"lead"}})},
-	})
-	who := &core.Subject{Username: "service:pay", Claims: map[string]any{"username": "service:pay"}}
-	return who, core.Access{
+// benchmarked is a read of a key with an ACL of its own in two namespaces with records, by users whom each kind of line lets
+// in.
+func benchmarked() (core.Access, []string) {
+	return core.Access{
 		Action: core.ActionRead, Kind: core.KindKey, Environment: "default", Key: "app.ui.theme", Exists: true,
-		ACL: core.Intern(&core.ACL{Write: []string{"deploy"}}), Chain: chain, Operation: "get", Address: "192.0.2.7", Time: time.Unix(1_700_000_000, 0),
-	}
+		ACL:       core.Intern(&core.ACL{Write: []string{"deploy"}}),
+		Chain:     around("*", "read: auditor", "app", "read: ann service:*; write: deploy; admin: lead"),
+		Operation: "get", Address: "192.0.2.7", Time: time.Unix(1_700_000_000, 0),
+	}, []string{"ann", "service:pay", "lead", "admin-user", "nobody"}
 }
 
 func BenchmarkCached(b *testing.B) {
-	a, err := New(b.Context(), Options{Admins: []string{"admin-user"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	who, ask := benchAccess()
+	a := open(b, Set{})
+	access, users := benchmarked()
+	who := &core.Subject{Username: users[0]}
 	b.ReportAllocs()
 	for b.Loop() {
-		if d, err := a.Authorize(b.Context(), who, ask); err != nil || !d.Allow {
+		if d, err := a.Authorize(b.Context(), who, access); err != nil || !d.Allow {
 			b.Fatal(d, err)
 		}
 	}
+}
+
+func BenchmarkCachedInParallel(b *testing.B) {
+	a := open(b, Set{})
+	access, users := benchmarked()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		who := &core.Subject{Username: users[0]}
+		for pb.Next() {
+			if d, err := a.Authorize(b.Context(), who, access); err != nil || !d.Allow {
+				b.Error(d, err)
+			}
+		}
+	})
 }
 
 func BenchmarkUncached(b *testing.B) {
-	a, err := New(b.Context(), Options{Admins: []string{"admin-user"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	who, ask := benchAccess()
-	b.ReportAllocs()
-	for b.Loop() {
-		d, _, err := a.evaluate(b.Context(), a.current.Load(), who, &ask)
-		if err != nil || !d.Allow {
-			b.Fatal(d, err)
-		}
+	a := open(b, Set{})
+	access, users := benchmarked()
+	for _, name := range users {
+		b.Run(name, func(b *testing.B) {
+			who := &core.Subject{Username: name}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, keep, err := a.evaluate(b.Context(), a.current.Load(), who, &access); err != nil || !keep {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
+// BenchmarkFloor is what any evaluation costs: a policy that always answers the same.
 func BenchmarkFloor(b *testing.B) {
-	a, err := New(b.Context(), Options{Admins: []string{"admin-user"}, Set: Set{Modules: map[string]string{"a.rego": `package dynconfig.authz
-decision := {"allow": true, "rule": "x"}`}}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	who, ask := benchAccess()
+	a := open(b, module(`decision := {"allow": true, "rule": "floor", "reason": "It is"}`))
+	access, users := benchmarked()
+	who := &core.Subject{Username: users[0]}
 	b.ReportAllocs()
 	for b.Loop() {
-		d, _, err := a.evaluate(b.Context(), a.current.Load(), who, &ask)
-		if err != nil || !d.Allow {
-			b.Fatal(d, err)
+		if _, keep, err := a.evaluate(b.Context(), a.current.Load(), who, &access); err != nil || !keep {
+			b.Fatal(err)
 		}
-	}
-}
-
-func BenchmarkInput(b *testing.B) {
-	a, err := New(b.Context(), Options{Admins: []string{"admin-user"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	who, ask := benchAccess()
-	p := a.current.Load()
-	b.ReportAllocs()
-	for b.Loop() {
-		p.input(a.terms, who, &ask)
 	}
 }

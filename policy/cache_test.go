@@ -198,8 +198,17 @@ func TestTermsAreBuiltOnceForEachContentAndKeepNoRulesAlive(t *testing.T) {
 
 func TestDifferentClaimsNeverLookTheSame(t *testing.T) {
 	values := []any{
-		nil, true, false, "", "a", "ab", json.Number("1"), json.Number("1.0"), "1", []any{}, []any{nil}, []any{"a", "b"}, []any{"ab"}, []any{[]any{"a"}, "b"},
-		map[string]any{}, map[string]any{"a": nil}, map[string]any{"a": "b"}, map[string]any{"ab": ""}, map[string]any{"a": map[string]any{"b": ""}},
+		nil, true, false, "", "a", "ab", json.Number("1"), json.Number("1.0"), "1",
+		[]any{},
+		[]any{nil},
+		[]any{"a", "b"},
+		[]any{"ab"},
+		[]any{[]any{"a"}, "b"},
+		map[string]any{},
+		map[string]any{"a": nil},
+		map[string]any{"a": "b"},
+		map[string]any{"ab": ""},
+		map[string]any{"a": map[string]any{"b": ""}},
 		"\xff", "\ufffd", 1, 1.5,
 	}
 	seen := map[string]any{}

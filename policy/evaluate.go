@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -32,7 +33,7 @@ func (p *policy) evaluate(ctx context.Context, input ast.Value, at time.Time) (d
 	defer done()
 	cancel := topdown.NewCancel()
 	defer context.AfterFunc(limited, cancel.Cancel)()
-	results, err := p.query.Eval(limited, rego.EvalParsedInput(input), rego.EvalTime(at), rego.EvalExternalCancel(cancel))
+	results, err := p.query.Eval(limited, rego.EvalParsedInput(input), rego.EvalTime(at), rego.EvalExternalCancel(cancel), rego.EvalMetrics(metrics.NoOp()))
 	if limited.Err() != nil { // also a run that ended by itself, but late
 		return core.Decision{}, context.Cause(limited)
 	}
