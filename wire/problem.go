@@ -12,20 +12,20 @@ import (
 
 // Problem is the body of an error answer (RFC 9457, application/problem+json). Error and Message repeat Title and Detail.
 type Problem struct {
-	Type      string         `json:"type"`
-	Title     string         `json:"title"`
-	Status    int            `json:"status"`
-	Detail    string         `json:"detail"`
-	Error     string         `json:"error"`
-	Message   string         `json:"message"`
-	RequestID string         `json:"requestId,omitempty"`
-	Errors    []ProblemField `json:"errors,omitempty"`
+	Type      string         `json:"type" doc:"The page that explains it."`
+	Title     string         `json:"title" doc:"The kind of error."`
+	Status    int            `json:"status" doc:"The status of the answer."`
+	Detail    string         `json:"detail" doc:"What is wrong."`
+	Error     string         `json:"error" doc:"As title."`
+	Message   string         `json:"message" doc:"As detail."`
+	RequestID string         `json:"requestId,omitempty" doc:"Leads to the cause in the log."`
+	Errors    []ProblemField `json:"errors,omitempty" doc:"The parts that are not valid."`
 }
 
 // ProblemField is one part of a request and what is wrong with it.
 type ProblemField struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
+	Path   string `json:"path" doc:"A member, parameter or operation."`
+	Reason string `json:"reason" doc:"What is wrong with it."`
 }
 
 // Row is one line of the table between kinds of error and HTTP. Type is the last part of "/problems/…".

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"embed"
 	"html/template"
 	"net/http"
@@ -75,7 +76,7 @@ func (s *Server) pageOperations() []*operation {
 		},
 		page("/openapi.yaml", "openapiYAML", "This document as YAML", "application/yaml", "openapi: 3.1.0\n", spec("application/yaml", yamlText)),
 		page("/docs", "docs", "This document to read", "text/html", "<!doctype html>", func(c *call) error { return c.docs("index.html") }),
-		page("/docs/{file}", "docsFile", "A file of that page", "text/css", "body{}", func(c *call) error { return c.docs(c.param) }),
+		page("/docs/{file}", "docsFile", "A file of that page", "text/css", "body{}", func(c *call) error { return c.docs(cmp.Or(c.param, "index.html")) }),
 		page("/problems/{type}", "problem", "What a type of problem means", "text/html", "<!doctype html>", problemTypePage),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -153,4 +154,17 @@ func clip(s string) string {
 		return s[:300] + "…"
 	}
 	return s
+}
+
+// away is a store that may be out of reach.
+type away struct {
+	core.Store
+	gone atomic.Bool
+}
+
+func (a *away) Status(ctx context.Context) (core.Status, error) {
+	if a.gone.Load() {
+		return core.Status{}, core.Errorf(core.ErrUnavailable, "The store is away; try again")
+	}
+	return a.Store.Status(ctx)
 }

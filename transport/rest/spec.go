@@ -82,7 +82,7 @@ func headerDoc(about string, example any, schema *huma.Schema) *huma.Header {
 	return &huma.Header{Description: about, Example: example, Schema: schema}
 }
 
-// finishSpec adds the errors that operations refer to, and lets answers grow: a new member must break no client.
+// finishSpec adds the errors that operations refer to, and lets the shapes of answers grow: a new member must break no client.
 func finishSpec(spec *huma.OpenAPI) {
 	used := map[string]bool{}
 	for _, item := range spec.Paths {
@@ -112,6 +112,9 @@ func finishSpec(spec *huma.OpenAPI) {
 	}
 	for _, s := range spec.Components.Schemas.Map() {
 		s.AdditionalProperties = nil
+		for _, member := range s.Properties {
+			member.Nullable = false // a list that is there is never null
+		}
 	}
 }
 

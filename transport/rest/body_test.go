@@ -1,0 +1,137 @@
+package rest_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestBodiesAreReadStrictly(t *testing.T) {
+	s := start(t, nil, nil)
+	for _, c := range []struct {
+		status int
+		body   string
+		path   string // of the first fault
+	}{
+		{400, `{`, ""},
+		{400, `{"value":1,}`, ""},
+		{400, `{"value":1} x`, ""},
+		{400, "{\"value\":\"\xff\"}", ""},
+		{400, "\ufeff{\"value\":1}", ""},
+		{400, `{"value":1,"value":1}`, "value"},
+		{400, `{"value":1,"\u0076alue":1}`, "value"},
+		{400, `{"value":1,"acls":{"read":[],"read":[]}}`, "acls.read"},
+		{422, `{}`, "value"},
+		{422, `[]`, ""},
+		{422, `null`, ""},
+		{422, `{"value":1,"extra":2}`, "extra"},
+		{422, `{"Value":1}`, "Value"},
+		{422, `{"value":1,"ACLs":{}}`, "ACLs"},
+		{422, `{"value":1,"acls":{"Read":[]}}`, "acls.Read"},
+		{422, `{"value":1,"acls":[]}`, "acls"},
+		{422, `{"value":1,"acls":{"read":"*"}}`, "acls.read"},
+		{422, `{"value":1,"acls":{"read":["ok",5]}}`, "acls.read[1]"},
+		{422, `{"value":1,"acls":{"read":["a*b"]}}`, "acls.read[0]"},
+		{422, `{"value":1,"acls":{"admin":[""]}}`, "acls.admin[0]"},
+		{422, `{"value":1,"ttl":0}`, "ttl"},
+		{422, `{"value":1,"ttl":-1}`, "ttl"},
+		{422, `{"value":1,"ttl":1.5}`, "ttl"},
+		{422, `{"value":1,"ttl":"30s"}`, "ttl"},
+		{422, `{"value":1,"ttl":315360001}`, "ttl"},
+		{422, `{"value":1,"ttl":99999999999999999999}`, "ttl"},
+		{422, `{"value":` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + `}`, "value"},
+		{201, `{"value":null}`, ""},
+		{201, " {\"value\" : 1 , \"ttl\" : 315360000 ,\n\"acls\":null } ", ""},
+		{201, `{"value":1,"ttl":null,"acls":{"read":null,"write":["*","service:*"],"admin":[]}}`, ""},
+		{201, `{"value":{"a":1,"a":2}}`, ""},
+	} {
+		a := s.do("PUT", "/keys/b", c.body)
+		fault := ""
+		if fields, _ := a.json(t)["errors"].([]any); len(fields) > 0 {
+			fault, _ = fields[0].(map[string]any)["path"].(string)
+		}
+		if a.status != c.status || fault != c.path {
+			t.Errorf("%s: got %d, fault at %q, want %d, %q (%s)", clip(c.body), a.status, fault, c.status, c.path, a.body)
+		}
+		if a.status == 201 {
+			s.want(204, "DELETE", "/keys/b", "")
+		}
+	}
+}
+
+func TestAllFaultsOfABodyAreTold(t *testing.T) {
+	s := start(t, nil, nil)
+	a := s.want(422, "PUT", "/keys/b", `{"x":1,"ttl":"no","acls":{"y":2,"read":[1]},"value":1}`)
+	var got []string
+	for _, f := range a.json(t)["errors"].([]any) {
+		got = append(got, f.(map[string]any)["path"].(string))
+	}
+	if d := cmp.Diff([]string{"x", "ttl", "acls.y", "acls.read[0]"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestAValueOfOneMebibyteIsTakenAndOneByteMoreIsTooLarge(t *testing.T) {
+	s := start(t, nil, nil)
+	value := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
+	s.want(201, "PUT", "/keys/big", `{"value":`+value(1_048_576)+`}`)
+	s.want(201, "PUT", "/keys/big2", `{"value":   `+value(1_048_576)+"\n\n"+`, "acls":{"read":["`+strings.Repeat("a", 250)+`"]}}`)
+	s.want(413, "PUT", "/keys/big", `{"value":`+value(1_048_577)+`}`)
+	s.want(413, "PATCH", "/keys/big", `{"value":`+value(1_048_577)+`}`)
+	s.want(200, "PATCH", "/keys/big", `{"value":`+value(1_048_576)+`}`)
+}
+
+func TestAnEndlessBodyIsCutOffAlsoInChunks(t *testing.T) {
+	s := start(t, nil, nil)
+	endless := io.MultiReader(strings.NewReader(`{"value":"`), forever{})
+	r, err := http.NewRequestWithContext(t.Context(), "PUT", s.url+"/keys/big", io.LimitReader(endless, 8<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer admin-user")
+	if a := s.send(r); a.status != 413 {
+		t.Errorf("in chunks: got %d %s", a.status, a.body)
+	}
+	r, _ = http.NewRequestWithContext(t.Context(), "PUT", s.url+"/keys/big", bytes.NewReader(bytes.Repeat([]byte(" "), 8<<20)))
+	r.Header.Set("Authorization", "Bearer admin-user")
+	r.Header.Set("Expect", "100-continue")
+	if a := s.send(r); a.status != 413 {
+		t.Errorf("by its length: got %d %s", a.status, a.body)
+	}
+}
+
+type forever struct{}
+
+func (forever) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'x'
+	}
+	return len(b), nil
+}
+
+func TestOnlyJSONIsTaken(t *testing.T) {
+	s := start(t, nil, nil)
+	for media, status := range map[string]int{
+		"application/json": 200, "application/json; charset=utf-8": 200, "Application/JSON;charset=UTF-8": 200, "": 200,
+		"text/plain": 415, "application/x-www-form-urlencoded": 415, "application/merge-patch+json": 415, "application/json; charset=latin1": 415, "nonsense;;": 415,
+	} {
+		s.want(201, "PUT", "/keys/m", `{"value":1}`)
+		r, err := http.NewRequestWithContext(t.Context(), "PATCH", s.url+"/keys/m", strings.NewReader(`{"value":2}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer admin-user")
+		if media != "" {
+			r.Header.Set("Content-Type", media)
+		}
+		if a := s.send(r); a.status != status {
+			t.Errorf("%q: got %d %s, want %d", media, a.status, a.body, status)
+		}
+		s.want(204, "DELETE", "/keys/m", "")
+	}
+	s.want(415, "PUT", "/keys/m", `{"value":2}`, "Content-Encoding", "gzip")
+}
