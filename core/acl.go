@@ -38,7 +38,9 @@ func set(l []string) []string {
 	if l == nil {
 		return nil
 	}
-	return slices.Compact(slices.Sorted(slices.Values(l)))
+	sorted := append([]string{}, l...) // stays other than nil where it is empty
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
 }
 
 // Check reports what is wrong with an ACL: an element that is no principal, or one that ends in "*"; too many.
