@@ -5,6 +5,7 @@ package policy
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,8 +74,14 @@ func New(ctx context.Context, o Options) (*Authorizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Authorizer{admins: o.Admins, hosts: o.Hosts, log: o.Logger, now: o.Now, answers: answers, terms: newTerms(maxTermEntries)}
-	return a, a.Load(ctx, o.Set)
+	a := &Authorizer{
+		admins: slices.Clone(o.Admins), hosts: slices.Clone(o.Hosts), log: o.Logger, now: o.Now,
+		answers: answers, terms: newTerms(maxTermEntries),
+	}
+	if err := a.Load(ctx, o.Set); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // inline runs a cache's housekeeping on the goroutine that caused it, so that none is left behind.

@@ -111,6 +111,9 @@ func dataOf(set Set, admins []string) (storage.Store, error) {
 	if _, taken := set.Data["dynconfig"]; taken {
 		return nil, core.Errorf(core.ErrInvalid, "Policy data may not hold \"dynconfig\", which is the server's own")
 	}
+	if _, err := ast.InterfaceToValue(set.Data); err != nil {
+		return nil, core.Errorf(core.ErrInvalid, "Policy data is not JSON").Because(err)
+	}
 	list := make([]any, len(admins))
 	for i, name := range admins {
 		list[i] = name

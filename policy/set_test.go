@@ -41,6 +41,7 @@ func TestSetThatIsNotValidIsRefusedWithFileAndLine(t *testing.T) {
 		"the configuration":           {also("package dynconfig.config\n\nadmins := [\"eve\"]"), "server's own"},
 		"the configuration by a rule": {also("package dynconfig\n\nconfig.admins := [\"eve\"]"), "server's own"},
 		"the configuration as data":   {Set{Data: map[string]any{"dynconfig": map[string]any{"config": 1}}}, "server's own"},
+		"data that is not JSON":       {Set{Data: map[string]any{"x": make(chan int)}}, "not JSON"},
 		"data where rules stand":      {Set{Modules: map[string]string{"a.rego": "package x\n\ny := 1"}, Data: map[string]any{"x": map[string]any{"y": 2}}}, "a.rego"},
 	} {
 		_, err := New(t.Context(), Options{Admins: []string{"admin-user"}, Set: c.set})
