@@ -43,6 +43,9 @@ func sentence(err error) string {
 	text := err.Error()
 	var e *core.Error
 	if errors.As(err, &e) {
+		if e.Cause != nil && strings.Contains(e.Detail, innermost(e).Error()) {
+			text = strings.TrimSuffix(text, ": "+e.Cause.Error()) // says nothing more
+		}
 		for _, f := range e.Fields {
 			if !strings.Contains(text, f.Reason) {
 				text += "; " + f.Path + ": " + f.Reason
@@ -54,6 +57,17 @@ func sentence(err error) string {
 		text += "; see --help"
 	}
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// innermost is the error that everything else is wrapped around.
+func innermost(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
 }
 
 func rootCommand() *cobra.Command {

@@ -16,11 +16,12 @@ func watchCommand() *cobra.Command {
 	var n connection
 	var o client.WatchOptions
 	var bookmarks bool
+	var count int
 	c := &cobra.Command{
 		Use: "watch PATTERN...", Short: "Print every change as it comes",
 		Long: `Print a line for every change as it comes, until Ctrl-C. A PATTERN is a key, a namespace with ".*", or "*".
 A watch survives lost connections and restarts of the server: it goes on where it was, without a gap or a repeat.`,
-		Example: "  dynconfig watch 'app.*' --snapshot\n  dynconfig watch app.ui.theme -o json",
+		Example: "  dynconfig watch 'app.*' --snapshot\n  dynconfig watch app.ui.theme -o json\n  dynconfig watch app.ready --count 1",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("dynconfig watch takes one PATTERN or more")}
@@ -28,7 +29,9 @@ A watch survives lost connections and restarts of the server: it goes on where i
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			o.Patterns = args
+			if o.Patterns = args; o.Snapshot && o.SinceRevision != "" {
+				return usageError{errors.New("--snapshot and --since-revision exclude each other")}
+			}
 			format, err := n.format("table")
 			if err != nil {
 				return err
@@ -53,6 +56,9 @@ A watch survives lost connections and restarts of the server: it goes on where i
 				if err := printEvent(c.OutOrStdout(), format, e); err != nil {
 					return err
 				}
+				if count--; count == 0 {
+					return nil
+				}
 			}
 			return nil
 		},
@@ -62,7 +68,7 @@ A watch survives lost connections and restarts of the server: it goes on where i
 	c.Flags().StringVar(&o.SinceRevision, "since-revision", "", "begin with what followed a revision")
 	c.Flags().BoolVar(&o.Every, "every", false, "every change, however far behind")
 	c.Flags().BoolVar(&bookmarks, "bookmarks", false, "print bookmarks too: revisions to resume from")
-	c.MarkFlagsMutuallyExclusive("snapshot", "since-revision")
+	c.Flags().IntVar(&count, "count", 0, "end after so many lines; 0: never")
 	return c
 }
 
