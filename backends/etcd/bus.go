@@ -6,6 +6,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -77,6 +78,10 @@ func (b *Bus) Listen(ctx context.Context) (<-chan core.Hint, error) {
 func (b *Bus) watch(ctx context.Context, hints chan core.Hint) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
+	b.streams.Go(func() {
+		b.awaitCut(ctx)
+		cancel()
+	})
 	keys := b.store.keys
 	events := b.store.client.Watch(ctx, keys.log(0), clientv3.WithRange(keys.logEnd()), clientv3.WithFilterDelete(), clientv3.WithCreatedNotify())
 	for r := range events {
@@ -89,6 +94,22 @@ func (b *Bus) watch(ctx context.Context, hints chan core.Hint) {
 		for _, e := range r.Events {
 			announce(hints, e.Kv.Key, e.Kv.Value)
 		}
+	}
+}
+
+// awaitCut waits until the connection is lost. etcd's client would resume the watch without a word, also at a server
+// that was set back.
+func (b *Bus) awaitCut(ctx context.Context) {
+	conn := b.store.client.ActiveConnection()
+	if conn == nil { // a server in this process
+		<-ctx.Done()
+		return
+	}
+	for state := conn.GetState(); ; {
+		if !conn.WaitForStateChange(ctx, state) || state == connectivity.Ready {
+			return
+		}
+		state = conn.GetState()
 	}
 }
 

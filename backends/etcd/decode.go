@@ -113,12 +113,19 @@ func (d *decoder) attrs() map[string]string {
 	return m
 }
 
-func (d *decoder) acl() *core.ACL {
-	if d.byte() == modeNil {
-		return nil
+// acl reads an ACL; large is how long it is if it stands elsewhere.
+func (d *decoder) acl() (acl *core.ACL, large int) {
+	switch d.byte() {
+	case modeInline:
+		return &core.ACL{Read: d.names(), Write: d.names(), Admin: d.names()}, 0
+	case modeRefer:
+		return nil, d.size()
 	}
-	return &core.ACL{Read: d.names(), Write: d.names(), Admin: d.names()}
+	return nil, 0
 }
+
+// size reads the size of something that stands elsewhere.
+func (d *decoder) size() int { return int(min(d.uint(), 1<<30)) }
 
 func (d *decoder) names() []string {
 	n := d.count()
@@ -132,9 +139,9 @@ func (d *decoder) names() []string {
 	return list
 }
 
-// doc reads a Doc; large is how long its value is if that stands in the history record.
-func (d *decoder) doc() (doc core.Doc, large int) {
-	doc.ACL = d.acl()
+// doc reads a Doc; large tells what of it stands in the history record.
+func (d *decoder) doc() (doc core.Doc, large large) {
+	doc.ACL, large.acl = d.acl()
 	doc.TTL = time.Duration(d.int())
 	doc.Expires = d.time()
 	doc.Attrs = d.attrs()
@@ -142,7 +149,7 @@ func (d *decoder) doc() (doc core.Doc, large int) {
 	case modeInline:
 		doc.Value = d.value()
 	case modeRefer:
-		large = int(min(d.uint(), 1<<30))
+		large.value = d.size()
 	}
 	return doc, large
 }
@@ -156,7 +163,7 @@ func (d *decoder) value() []byte {
 	return v
 }
 
-func (d *decoder) entry(key core.Key) (e core.Entry, large int) {
+func (d *decoder) entry(key core.Key) (e core.Entry, large large) {
 	e.Key = key
 	e.Deleted = d.bool()
 	e.Version = d.int()
@@ -180,7 +187,7 @@ func (d *decoder) change(key core.Key) core.Change {
 		d.byte()
 		c.Was.ACL = c.Entry.Doc.ACL
 	} else {
-		c.Was.ACL = d.acl()
+		c.Was.ACL, _ = d.acl()
 	}
 	return c
 }
@@ -199,12 +206,15 @@ func decodeFloor(b []byte) (core.Revision, error) {
 	return floor, d.end()
 }
 
-// held is an entry as its record has it. Its value is missing if large is not 0.
+// held is an entry as its record has it, without what is large.
 type held struct {
 	core.Entry
 	born  core.Revision
-	large int
+	large large
 }
+
+// large is how many bytes of an entry stand in the history record of its revision; 0: none.
+type large struct{ value, acl int }
 
 func decodeEntry(key core.Key, b []byte) (held, error) {
 	d := &decoder{b: b}
@@ -249,7 +259,7 @@ func decodeBatch(b []byte) (commits []core.Commit, refs []ref, err error) {
 				continue
 			}
 			refs = append(refs, ref{
-				key: key, revision: c.Revision, size: int(min(d.uint(), 1<<30)),
+				key: key, revision: c.Revision, size: d.size(),
 				fill: func(found core.Change) { c.Changes[j] = found },
 			})
 		}

@@ -21,11 +21,14 @@ const (
 // history record alone, and the others refer to it.
 const inlineMax = 4 << 10
 
+// inlineACL is the same for the ACL of an entry: higher, since an entry's ACL is read with every page.
+const inlineACL = 16 << 10
+
 // How a value or an ACL is written.
 const (
 	modeNil    = 0
 	modeInline = 1
-	modeRefer  = 2 // a value: see the history record; an ACL of Was: the same as the entry's
+	modeRefer  = 2 // see the history record; an ACL of Was: the same as the entry's
 )
 
 // zeroMicros makes the zero time a zero.
@@ -69,21 +72,26 @@ func appendACL(b []byte, a *core.ACL) []byte {
 	return b
 }
 
+// appendDoc writes a Doc. With refer, what is large is named by its length alone.
 func appendDoc(b []byte, d core.Doc, refer bool) []byte {
+	start := len(b)
 	b = appendACL(b, d.ACL)
+	if size := len(b) - start; refer && size > inlineACL {
+		b = appendCount(append(b[:start], modeRefer), size)
+	}
 	b = appendInt(b, int64(d.TTL))
 	b = appendTime(b, d.Expires)
 	b = appendAttrs(b, d.Attrs)
 	switch {
 	case d.Value == nil:
 		return append(b, modeNil)
-	case refer:
+	case refer && len(d.Value) > inlineMax:
 		return appendCount(append(b, modeRefer), len(d.Value))
 	}
 	return appendString(append(b, modeInline), d.Value)
 }
 
-// appendEntry writes all of an entry but its key. With refer, a value is named by its length alone.
+// appendEntry writes all of an entry but its key.
 func appendEntry(b []byte, e core.Entry, refer bool) []byte {
 	b = appendBool(b, e.Deleted)
 	b = appendInt(b, e.Version)
@@ -131,7 +139,7 @@ func encodeFloor(floor core.Revision) []byte { return appendInt([]byte{format}, 
 // back, so that purging a key costs no more than deleting its entry.
 func encodeEntry(e core.Entry, born core.Revision) []byte {
 	b := appendInt([]byte{format}, int64(born))
-	return appendEntry(b, e, len(e.Doc.Value) > inlineMax)
+	return appendEntry(b, e, true)
 }
 
 // encodeRecord writes a history record.

@@ -13,6 +13,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -44,12 +46,16 @@ const (
 	defaultMaxOps  = 62
 )
 
+// reconnect is how soon a lost connection is tried again: by default it may take two minutes.
+var reconnect = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
+
 // Open connects to etcd and returns the backend. Closing the backend closes the connection.
 func Open(ctx context.Context, c Config) (*core.Backend, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: c.Endpoints, TLS: c.TLS, Username: c.User, Password: c.Password,
 		DialTimeout: defaultTimeout, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 		PermitWithoutStream: true, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: defaultTimeout})},
 	})
 	if err != nil {
 		return nil, core.Errorf(core.ErrUnavailable, "etcd does not answer at %s", strings.Join(c.Endpoints, ", ")).Because(err)

@@ -69,20 +69,35 @@ func (w *writer) absorb(ctx context.Context, r *clientv3.TxnResponse, keys []cor
 	if err := w.absorbIDs(ctx, r, head); err != nil {
 		return err
 	}
-	for i, k := range keys {
-		h := held{Entry: core.Entry{Key: k}}
-		if kvs := r.Responses[i+2].GetResponseRange().Kvs; len(kvs) > 0 {
-			if h, err = decodeEntry(k, kvs[0].Value); err != nil {
-				return err
-			}
-		}
+	found, err := w.decode(ctx, r, keys)
+	if err != nil {
+		return err
+	}
+	for _, h := range found {
 		w.entries.put(h)
 		if into != nil {
-			into[k] = h
+			into[h.Key] = h
 		}
 	}
 	w.known, w.mod, w.head, w.clock = true, mod, head, clock
 	return nil
+}
+
+// decode reads the entries in an answer, with their ACLs; a key without an entry has version 0.
+func (w *writer) decode(ctx context.Context, r *clientv3.TxnResponse, keys []core.Key) (found []held, err error) {
+	found = make([]held, len(keys))
+	var refs []ref
+	for i, k := range keys {
+		found[i].Key = k
+		if kvs := r.Responses[i+2].GetResponseRange().Kvs; len(kvs) > 0 {
+			if found[i], err = decodeEntry(k, kvs[0].Value); err != nil {
+				return nil, err
+			}
+			found[i].large.value = 0
+			refs = append(refs, found[i].refs(func() *core.Entry { return &found[i].Entry })...)
+		}
+	}
+	return found, w.store.fill(ctx, refs, []clientv3.OpOption{clientv3.WithRev(r.Header.Revision)})
 }
 
 // absorbIDs remembers the IDs of the batches up to head, those of the first page and of those that follow.

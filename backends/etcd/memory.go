@@ -91,7 +91,7 @@ func (t *table) collect(keys []core.Key, entries map[core.Key]held) (absent []co
 }
 
 func (t *table) put(h held) {
-	h.Doc.Value, h.large = nil, 0
+	h.Doc.Value, h.large = nil, large{}
 	if _, ok := t.young[h.Key]; !ok {
 		t.size += weight(h.Entry)
 	}

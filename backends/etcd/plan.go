@@ -1,6 +1,8 @@
 package etcd
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -45,7 +47,7 @@ func (p *plan) ops(l layout, now time.Time) []clientv3.Op {
 		if b, ok := born[e.Key]; ok {
 			h.born = b
 		}
-		p.after = append(p.after, h)
+		p.after = append(p.after, h.own(p.before[e.Key]))
 		ops = append(ops, put(l.entry(e.Key), encodeEntry(e, h.born)))
 	}
 	for _, k := range gone {
@@ -53,6 +55,19 @@ func (p *plan) ops(l layout, now time.Time) []clientv3.Op {
 		ops = append(ops, clientv3.OpDelete(l.entry(k)))
 	}
 	return ops
+}
+
+// own returns h without a value and without anything that is the caller's: the ACL of before if it is the same.
+func (h held) own(before held) held {
+	h.Doc.Value, h.Doc.Attrs = nil, maps.Clone(h.Doc.Attrs)
+	switch acl := h.Doc.ACL; {
+	case acl == nil:
+	case before.Doc.ACL != nil && acl.Equal(before.Doc.ACL):
+		h.Doc.ACL = before.Doc.ACL
+	default:
+		h.Doc.ACL = &core.ACL{Read: slices.Clone(acl.Read), Write: slices.Clone(acl.Write), Admin: slices.Clone(acl.Admin)}
+	}
+	return h
 }
 
 func put(key string, value []byte) clientv3.Op { return clientv3.OpPut(key, string(value)) }

@@ -82,7 +82,7 @@ func (s *Store) list(ctx context.Context, q core.Query) (core.Page, error) {
 				continue
 			}
 			if q.NoValue {
-				h.Doc.Value, h.large = nil, 0
+				h.Doc.Value, h.large.value = nil, 0
 			}
 			if c.full(h, q.Limit) {
 				c.page.More = true
@@ -130,15 +130,25 @@ func (c *collector) add(h held) {
 	i := len(c.page.Entries)
 	c.page.Entries = append(c.page.Entries, h.Entry)
 	c.size += h.size()
-	if h.large > 0 {
-		c.refs = append(c.refs, ref{
-			key: h.Key, revision: h.Revision, size: h.large,
-			fill: func(found core.Change) { c.page.Entries[i].Doc.Value = found.Entry.Doc.Value },
-		})
-	}
+	c.refs = append(c.refs, h.refs(func() *core.Entry { return &c.page.Entries[i] })...)
 }
 
-func (h held) size() int { return weight(h.Entry) + len(h.Doc.Value) + h.large }
+// refs names what is large, to be filled in where entry then lies.
+func (h held) refs(entry func() *core.Entry) []ref {
+	if h.large == (large{}) {
+		return nil
+	}
+	return []ref{{key: h.Key, revision: h.Revision, size: h.large.value + h.large.acl, fill: func(found core.Change) {
+		if h.large.value > 0 {
+			entry().Doc.Value = found.Entry.Doc.Value
+		}
+		if h.large.acl > 0 {
+			entry().Doc.ACL = found.Entry.Doc.ACL
+		}
+	}}}
+}
+
+func (h held) size() int { return weight(h.Entry) + len(h.Doc.Value) + h.large.value + h.large.acl }
 
 // chunk decides how many records to ask for, so that an answer is about a page: nobody knows their sizes beforehand.
 type chunk struct{ limit, n, records int }

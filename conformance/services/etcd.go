@@ -10,6 +10,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Etcd is an etcd server with its default limits, of the version that go.mod names.
@@ -65,7 +67,12 @@ func (e *Etcd) start(t testing.TB) {
 // await asks until the server answers.
 func (e *Etcd) await(t testing.TB) {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{e.Endpoint}, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{e.Endpoint}, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, MaxDelay: 5 * time.Millisecond}, MinConnectTimeout: time.Second,
+		})},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,58 @@
+package etcd
+
+import (
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/dynconfig/dynconfig/conformance"
+	"github.com/dynconfig/dynconfig/conformance/services"
+	"github.com/dynconfig/dynconfig/core"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// servers remembers which server a backend is connected to.
+type servers struct{ of sync.Map }
+
+func (s *servers) connect(t testing.TB, e *services.Etcd) *core.Backend {
+	t.Helper()
+	b, err := Open(t.Context(), Config{Endpoints: []string{e.Endpoint}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.of.Store(b, e)
+	return b
+}
+
+func (s *servers) server(b *core.Backend) *services.Etcd {
+	e, _ := s.of.Load(b)
+	return e.(*services.Etcd)
+}
+
+func (s *servers) open(t testing.TB) *core.Backend { return s.connect(t, services.StartEtcd(t)) }
+
+func (s *servers) options() conformance.Options {
+	return conformance.Options{
+		Peer: func(t testing.TB, b *core.Backend) *core.Backend { return s.connect(t, s.server(b)) },
+		Reopen: func(t testing.TB, b *core.Backend) *core.Backend {
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+			s.server(b).Restart(t)
+			return s.connect(t, s.server(b))
+		},
+		Break: func(t testing.TB, b *core.Backend) { s.server(b).Restart(t) },
+	}
+}
+
+func TestConformance(t *testing.T) {
+	var s servers
+	conformance.Run(t, s.open, s.options())
+}
+
+func TestModel(t *testing.T) {
+	var s servers
+	conformance.RunModel(t, s.open, s.options())
+}
