@@ -61,7 +61,7 @@ func (e *Engine) record(c *Caller, ask Access, outcome Outcome, rule string, rev
 		actor = c.Subject.Username
 	}
 	e.options.Audit.Append(AuditEntry{
-		Time: e.now().UTC(), Actor: actor, Action: string(ask.Action), Kind: ask.Kind, Key: ask.Key,
+		Time: e.now(), Actor: actor, Action: string(ask.Action), Kind: ask.Kind, Key: ask.Key,
 		Environment: c.Environment, Outcome: outcome, Rule: rule, Revision: rev, RequestID: c.RequestID, Address: c.Address,
 	})
 }

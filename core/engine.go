@@ -109,7 +109,8 @@ const catchUps = 4
 func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) {
 	o = o.withDefaults(b)
 	e := &Engine{
-		store: b.Store, bus: b.Bus, limits: b.Limits, options: o, now: o.Now, log: o.Logger,
+		store: b.Store, bus: b.Bus, limits: b.Limits, options: o, log: o.Logger,
+		now:     func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) },
 		readers: make(chan struct{}, catchUps),
 	}
 	e.expiry = newExpiry(e)

@@ -87,7 +87,7 @@ func (e *Engine) memorize(p *plan, key Key, memo *item, r Request) error {
 	}
 	p.txn.Checks = append(p.txn.Checks, Check{Key: key, Version: &version})
 	p.txn.Ops = append(p.txn.Ops, Op{Key: key, Do: OpPut, Doc: Doc{
-		Value: value, TTL: IdempotencyWindow, Expires: e.now().Add(IdempotencyWindow).UTC(),
+		Value: value, TTL: IdempotencyWindow, Expires: e.now().Add(IdempotencyWindow),
 	}})
 	return nil
 }

@@ -247,7 +247,7 @@ func (e *Engine) doc(ctx context.Context, w *Write, held, left *item) (doc Doc, 
 		doc.TTL = w.TTL
 	}
 	if doc.TTL > 0 {
-		doc.Expires = e.now().Add(doc.TTL).UTC()
+		doc.Expires = e.now().Add(doc.TTL)
 	}
 	if held == nil || w.Value != nil {
 		return doc, false, nil

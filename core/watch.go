@@ -19,6 +19,7 @@ type Watcher struct {
 	notify func()
 	told   int64 // the hub's tick of the last event
 	out    []Event
+	spoke  bool   // Next has returned an event since it last had nothing
 	work   []step // what must be done before the queue goes on
 
 	mu        sync.Mutex
@@ -202,6 +203,7 @@ func (w *Watcher) Next(ctx context.Context) (ev Event, ok bool, err error) {
 			ev, w.out[0] = w.out[0], Event{}
 			w.out = w.out[1:]
 			w.engine.stats.delivered.Add(1)
+			w.spoke = true
 			return ev, true, nil
 		}
 		w.out = nil
@@ -257,7 +259,9 @@ func (w *Watcher) advance(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	w.queue = nil
-	w.told = w.engine.hub.ticks.Load()
+	if w.spoke {
+		w.told, w.spoke = w.engine.hub.ticks.Load(), false
+	}
 	w.scheduled = false
 	w.mu.Unlock()
 	return false, nil
