@@ -2,9 +2,12 @@ package policy
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -71,16 +74,22 @@ func TestWhatReachesOutsideIsNotAvailable(t *testing.T) {
 	}
 }
 
-func TestHTTPIsAvailableToAllowedHostsAlone(t *testing.T) {
-	a, err := New(t.Context(), Options{
-		Admins: []string{"admin-user"}, Hosts: []string{"policy.invalid"},
-		Set: module(`decision := {"allow": http.send({"method": "get", "url": "http://127.0.0.1:1/"}).status_code == 200}`),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := decide(t, a, "ann", ask(core.ActionRead, nil, nil)); d.Allow || d.Rule != RuleError {
-		t.Errorf("got %+v, want %s", d, RuleError)
+func TestHTTPReachesAllowedHostsAlone(t *testing.T) {
+	var calls atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
+	defer server.Close()
+	for host, want := range map[string]bool{"127.0.0.1": true, "policy.invalid": false} {
+		before := calls.Load()
+		a, err := New(t.Context(), Options{
+			Admins: []string{"admin-user"}, Hosts: []string{host},
+			Set: module(`decision := {"allow": http.send({"method": "get", "url": "` + server.URL + `"}).status_code == 200}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := decide(t, a, "ann", ask(core.ActionRead, nil, nil)); d.Allow != want || (calls.Load() > before) != want {
+			t.Errorf("with %s allowed: got %+v after %d calls, want allow %v", host, d, calls.Load()-before, want)
+		}
 	}
 }
 
