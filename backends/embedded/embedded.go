@@ -5,6 +5,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -84,7 +85,20 @@ func lock(dir string) (unlock func(), err error) {
 	case err != nil:
 		return nil, unwritable(dir, err)
 	}
+	if err := note(f.File); err != nil {
+		_ = f.Close()
+		return nil, unwritable(dir, err)
+	}
 	return func() { _ = f.Close() }, nil
+}
+
+// note writes the process's id into its lock, for people who look for it.
+func note(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(f, os.Getpid())
+	return err
 }
 
 func unwritable(dir string, err error) error {
@@ -128,7 +142,7 @@ func start(ctx context.Context, dir string, o Options) (*embed.Etcd, error) {
 		return nil, unwritable(dir, err)
 	}
 	setSegment(o.WALSegmentBytes)
-	server, err := embed.StartEtcd(serverConfig(dir, o))
+	server, err := startServer(serverConfig(dir, o))
 	if err != nil {
 		return nil, core.Errorf(core.ErrUnavailable, "Store in %s does not start: its files cannot be read or written", dir).Because(err)
 	}
@@ -145,4 +159,14 @@ func start(ctx context.Context, dir string, o Options) (*embed.Etcd, error) {
 	}
 	server.Close()
 	return nil, core.Errorf(core.ErrUnavailable, "Store in %s does not start", dir).Because(err)
+}
+
+// startServer starts etcd, which panics where its files are damaged.
+func startServer(c *embed.Config) (server *embed.Etcd, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("etcd gave up: %v", fault)
+		}
+	}()
+	return embed.StartEtcd(c)
 }
