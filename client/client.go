@@ -82,6 +82,16 @@ func New(server string, o Options) (*Client, error) {
 	return &Client{base: base, o: o}, nil
 }
 
+// In returns a Client of another environment, alike otherwise.
+func (c *Client) In(environment string) *Client {
+	other := *c
+	other.o.Environment = environment
+	return &other
+}
+
+// Server is the address that New was given.
+func (c *Client) Server() string { return c.base.String() }
+
 // url returns the address of an escaped path with a query.
 func (c *Client) url(path string, query url.Values) string {
 	u := c.base.String() + path

@@ -26,3 +26,29 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	}
 	return h, nil
 }
+
+// Version is what a server says of itself.
+type Version struct {
+	Version string `json:"version"`
+	Backend string `json:"backend"`
+	Limits  Limits `json:"limits"`
+}
+
+// Limits are a server's sizes and facts.
+type Limits struct {
+	MaxOperations int  `json:"maxOperations"` // in one commit
+	MaxBytes      int  `json:"maxBytes"`      // of values in one commit
+	MaxValueBytes int  `json:"maxValueBytes"`
+	Shared        bool `json:"shared"`  // several nodes may serve the same data
+	Durable       bool `json:"durable"` // what was acknowledged survives a loss of power
+}
+
+// Version asks for the server's version, backend and limits.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	a, err := c.do(ctx, call{method: http.MethodGet, path: "/version"})
+	if err != nil {
+		return Version{}, err
+	}
+	var v Version
+	return v, a.decode(&v)
+}
