@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -141,10 +142,13 @@ func start(ctx context.Context, dir string, o Options) (*embed.Etcd, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, unwritable(dir, err)
 	}
+	if err := probe(dir); err != nil {
+		return nil, unreadable(dir, err)
+	}
 	setSegment(o.WALSegmentBytes)
 	server, err := startServer(serverConfig(dir, o))
 	if err != nil {
-		return nil, core.Errorf(core.ErrUnavailable, "Store in %s does not start: its files cannot be read or written", dir).Because(err)
+		return nil, unreadable(dir, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -159,6 +163,23 @@ func start(ctx context.Context, dir string, o Options) (*embed.Etcd, error) {
 	}
 	server.Close()
 	return nil, core.Errorf(core.ErrUnavailable, "Store in %s does not start", dir).Because(err)
+}
+
+func unreadable(dir string, err error) error {
+	return core.Errorf(core.ErrUnavailable, "Store in %s does not start: its files cannot be read or written", dir).Because(err)
+}
+
+// probe opens the database, if there is one: where it cannot, etcd would panic in a goroutine of its own.
+func probe(dir string) error {
+	path := filepath.Join(dir, "member", "snap", "db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // startServer starts etcd, which panics where its files are damaged.

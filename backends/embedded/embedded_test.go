@@ -1,6 +1,13 @@
 package embedded
 
 import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,20 +16,131 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childVariable); dir != "" {
+		child(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
-// smallSegments keep a fresh data directory at 2 MiB.
-var smallSegments = Options{WALSegmentBytes: 1 << 20}
+// settings for tests: a fresh data directory takes 2 MiB.
+func settings() Options {
+	return Options{WALSegmentBytes: 1 << 20, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+}
 
-func openDir(t testing.TB, dir string) *core.Backend {
+// openIn opens a store, which ends with the test at the latest.
+func openIn(t testing.TB, dir string) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), dir, smallSegments)
+	b, err := Open(t.Context(), dir, settings())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = b.Close() })
 	return b
 }
 
-func fresh(t testing.TB) *core.Backend { return openDir(t, t.TempDir()) }
+// directories remembers where a backend's store is.
+type directories struct{ of sync.Map }
 
-func TestConformance(t *testing.T) { conformance.Run(t, fresh, conformance.Options{}) }
+func (d *directories) open(t testing.TB) *core.Backend { return d.openIn(t, t.TempDir()) }
+
+func (d *directories) openIn(t testing.TB, dir string) *core.Backend {
+	b := openIn(t, dir)
+	d.of.Store(b, dir)
+	return b
+}
+
+func (d *directories) reopen(t testing.TB, b *core.Backend) *core.Backend {
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	dir, _ := d.of.Load(b)
+	return d.openIn(t, dir.(string))
+}
+
+func TestConformance(t *testing.T) {
+	var d directories
+	conformance.Run(t, d.open, conformance.Options{Reopen: d.reopen})
+}
+
+func TestModel(t *testing.T) {
+	var d directories
+	conformance.RunModel(t, d.open, conformance.Options{Reopen: d.reopen})
+}
+
+func TestASecondProcessGetsAClearErrorAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	b := openIn(t, dir)
+	_, err := Open(t.Context(), dir, settings())
+	wantDetail(t, err, "Data directory "+dir+" is in use by another process")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := openIn(t, dir).Close(); err != nil {
+		t.Errorf("after the first has ended: %v", err)
+	}
+}
+
+func TestADirectoryThatCannotBeWrittenGetsAClearError(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), filepath.Join(file, "data"), settings())
+	wantDetail(t, err, "Data directory "+filepath.Join(file, "data")+" cannot be written: not a directory")
+}
+
+func TestAStoreThatCannotBeReadGetsAClearError(t *testing.T) {
+	dir := t.TempDir()
+	snap := filepath.Join(dir, "store", "member", "snap")
+	if err := os.MkdirAll(snap, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(snap, "db"), []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), dir, settings())
+	wantDetail(t, err, "Store in "+filepath.Join(dir, "store")+" does not start: its files cannot be read or written")
+}
+
+func wantDetail(t *testing.T, err error, want string) {
+	t.Helper()
+	var public *core.Error
+	if !errors.As(err, &public) || public.Detail != want {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+func TestNobodyElseMayReadTheStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	openIn(t, dir)
+	for _, d := range []string{dir, filepath.Join(dir, "store")} {
+		info, err := os.Stat(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o700 {
+			t.Errorf("%s has mode %v, want 0700", d, mode)
+		}
+	}
+}
+
+func TestAFreshStoreIsSmall(t *testing.T) {
+	dir := t.TempDir()
+	openIn(t, dir)
+	var size int64
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasSuffix(path, ".tmp") {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			size += info.Sys().(*syscall.Stat_t).Blocks * 512 // the database file has holes
+		}
+		return err
+	})
+	if err != nil || size > 4<<20 {
+		t.Errorf("a fresh directory takes %d bytes (%v), want at most 4 MiB", size, err)
+	}
+}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -16,12 +17,18 @@ func zapLogger(to *slog.Logger) *zap.Logger {
 // bridge is a zapcore.Core over a slog.Logger.
 type bridge struct{ to *slog.Logger }
 
-// routine are warnings that say nothing to somebody who did not choose etcd's settings.
+// routine are messages that say nothing to somebody who did not choose etcd's settings. Those of the schema version come
+// at every first start, before anything has been committed; etcd tries again.
 var routine = map[string]bool{
 	"Running http and grpc server on single port. This is not recommended for production.": true,
 	"simple token is not cryptographically signed":                                         true,
 	"exceeded recommended request limit":                                                   true,
+	"Failed to detect schema version":                                                      true,
+	"failed to update storage version":                                                     true,
 }
+
+// earlyElection is in the message of a member that would vote for itself before it has read its log to the end.
+const earlyElection = "cannot campaign at term"
 
 func (b *bridge) Enabled(l zapcore.Level) bool { return l >= zapcore.WarnLevel }
 
@@ -30,7 +37,7 @@ func (b *bridge) With(fields []zapcore.Field) zapcore.Core {
 }
 
 func (b *bridge) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if b.Enabled(e.Level) && !routine[e.Message] {
+	if b.Enabled(e.Level) && !routine[e.Message] && !strings.Contains(e.Message, earlyElection) {
 		return ce.AddCore(e, b)
 	}
 	return ce

@@ -1,0 +1,111 @@
+package embedded
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// childVariable names the data directory to a copy of the test program that writes until it is killed.
+const childVariable = "DYNCONFIG_TEST_WRITE_TO"
+
+const childWriters = 8
+
+// child writes, and prints the key and revision of every commit after it was acknowledged.
+func child(dir string) {
+	b, err := Open(context.Background(), dir, settings())
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	var wg sync.WaitGroup
+	for w := range childWriters {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				key := fmt.Sprintf("%d/%d", w, n)
+				c, err := b.Store.Commit(context.Background(), core.Txn{
+					Meta: core.Meta{ID: fmt.Sprintf("%d/%s", os.Getpid(), key)},
+					Ops:  []core.Op{{Key: core.Key(key), Do: core.OpPut, Doc: core.Doc{Value: []byte(strings.Repeat("v", 1+n%9000))}}},
+				})
+				if err != nil {
+					fmt.Println("error", err)
+					os.Exit(1)
+				}
+				_, _ = os.Stdout.WriteString(fmt.Sprintf("%s %d\n", key, c.Revision)) // one write: whole lines
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
+	const rounds, each = 3, 400
+	dir := t.TempDir()
+	acknowledged := map[core.Revision]string{}
+	for range rounds {
+		writeAndKill(t, dir, each, acknowledged)
+	}
+	b := openIn(t, dir)
+	found := map[core.Revision]string{}
+	for after := core.Revision(0); ; {
+		commits, err := b.Store.Log(t.Context(), after, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(commits) == 0 {
+			break
+		}
+		for _, c := range commits {
+			after++
+			if c.Revision != after {
+				t.Fatalf("the log goes from %d to %d", after-1, c.Revision)
+			}
+			found[c.Revision] = string(c.Changes[0].Entry.Key)
+		}
+	}
+	if len(acknowledged) < rounds*each {
+		t.Errorf("%d commits were acknowledged, want at least %d", len(acknowledged), rounds*each)
+	}
+	for r, key := range acknowledged {
+		if found[r] != key {
+			t.Fatalf("commit %d of %q was acknowledged, and the log has %q there", r, key, found[r])
+		}
+	}
+}
+
+// writeAndKill lets a child write until it has acknowledged n commits more, and kills it.
+func writeAndKill(t *testing.T, dir string, n int, acknowledged map[core.Revision]string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for i := 0; lines.Scan(); i++ {
+		key, number, _ := strings.Cut(lines.Text(), " ")
+		r, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			t.Errorf("the child says %q", lines.Text())
+			break
+		}
+		acknowledged[core.Revision(r)] = key
+		if i == n {
+			_ = cmd.Process.Kill() // what it has still printed is read
+		}
+	}
+	_ = cmd.Wait() // says that it was killed
+}
