@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strconv"
@@ -76,8 +77,12 @@ func (c *call) tag(version int64) {
 	c.w.Header()["Etag"] = []string{string(b)}
 }
 
-// fail answers with an error. Causes of an internal one go to the log.
+// fail answers with an error. Causes of an internal one go to the log. A request that was broken off, by its client or by
+// the end of the server, is no defect.
 func (c *call) fail(err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && c.ctx().Err() != nil {
+		err = core.Errorf(core.ErrUnavailable, "The request was broken off; try again").Because(err)
+	}
 	row := wire.RowOf(err)
 	if row.Status >= 500 && c.ctx().Err() == nil {
 		c.s.o.Logger.ErrorContext(c.ctx(), "request failed", "requestId", c.id, "method", c.r.Method, "status", row.Status, "error", err)

@@ -20,7 +20,7 @@ type operation struct {
 	summary, about string
 	public         bool // needs no token
 	given          bool // a handler from Options reads the request itself
-	selfGuarded    bool // and authenticates it too
+	selfGuarded    bool // and authenticates it too: a stream
 	params         []*param
 	body           *huma.RequestBody
 	answers        []answer

@@ -114,7 +114,7 @@ func getParams() []*param {
 		word("consistency", "`strong`: the answer holds at least every write acknowledged before, by any node.", []string{"strong"},
 			func(in *inputs, _ string) { in.strong = true }),
 		flag("metadata", "Answer with TTL, times, author and revision too, and with the ACL for admins.", func(in *inputs, b bool) { in.metadata = b }),
-		ifNoneMatch("As `since_version`: 304 if this is the present version."),
+		ifNoneMatch("As `since_version`: 304 if this is the present version.", `"3"`),
 		header(wire.HeaderMinRevision, "A revision that the answer must not be older than; waits up to 5 s for it.", "k3v9x2p7:417", func(in *inputs, s string) error {
 			p, err := core.ParsePosition(s)
 			if err != nil {
@@ -133,7 +133,7 @@ func writeParams() []*param {
 		return err
 	})
 	ifMatch.many = true
-	return append(environmentParams(), ifMatch, ifNoneMatch("`*`: there must be no such item yet, else 412."),
+	return append(environmentParams(), ifMatch, ifNoneMatch("`*`: there must be no such item yet, else 412.", "*"),
 		header(wire.HeaderIdempotency, "For 24 hours the same key for the same request returns the first success and writes nothing.", "5f0c6c1e-create-theme",
 			func(in *inputs, s string) error {
 				if !idempotencyKey(s) {
@@ -144,8 +144,8 @@ func writeParams() []*param {
 			}))
 }
 
-func ifNoneMatch(about string) *param {
-	p := header("If-None-Match", about, `"3"`, func(in *inputs, s string) (err error) {
+func ifNoneMatch(about, example string) *param {
+	p := header("If-None-Match", about, example, func(in *inputs, s string) (err error) {
 		in.ifNone, err = parseMatch("If-None-Match", s)
 		return err
 	})

@@ -135,7 +135,7 @@ func TestMethodsThatAPathDoesNotHaveAreNamed(t *testing.T) {
 	s := start(t, nil, nil)
 	s.want(201, "PUT", "/keys/k", `{"value":1}`)
 	for path, allow := range map[string]string{
-		"/keys/k": "DELETE, GET, HEAD, OPTIONS, PATCH, PUT", "/keys": "GET, HEAD, OPTIONS", "/health": "GET, HEAD, OPTIONS", "/watch": "GET, HEAD, OPTIONS",
+		"/keys/k": "DELETE, GET, HEAD, OPTIONS, PATCH, PUT", "/keys": "GET, HEAD, OPTIONS", "/health": "GET, HEAD, OPTIONS", "/watch": "GET, OPTIONS",
 	} {
 		for _, m := range []string{"POST", "TRACE", "BREW"} {
 			if a := s.want(405, m, path, ""); a.header.Get("Allow") != allow {

@@ -52,7 +52,7 @@ func (rs *routes) add(op *operation) {
 	methods := []string{http.MethodOptions}
 	for _, op := range rt.ops {
 		methods = append(methods, op.method)
-		if op.method == http.MethodGet {
+		if op.serves(http.MethodHead) {
 			methods = append(methods, http.MethodHead)
 		}
 	}
@@ -78,15 +78,18 @@ func (rs *routes) find(path string) (rt *route, param string) {
 	return nil, ""
 }
 
-// op returns the operation of a method; HEAD is served as GET, and net/http leaves the body out.
+// op returns the operation of a method.
 func (rt *route) op(method string) *operation {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
 	for _, op := range rt.ops {
-		if op.method == method {
+		if op.serves(method) {
 			return op
 		}
 	}
 	return nil
+}
+
+// serves reports whether the operation answers to a method: HEAD as GET, net/http leaving the body out, but for a stream,
+// which would never end.
+func (op *operation) serves(method string) bool {
+	return method == op.method || method == http.MethodHead && op.method == http.MethodGet && !op.selfGuarded
 }
