@@ -36,6 +36,8 @@ type Options struct {
 
 	// Draining reports that the server takes no new work: /readyz is then 503. Nil: never.
 	Draining func() bool
+	// Components adds words for parts that the Engine does not know to /health. Nil: none.
+	Components func() map[string]string
 	// HideDenied makes every denial of a read the same 404 as an absent key.
 	HideDenied bool
 	// CursorKey seals the cursors of lists. Nodes that serve the same clients share it; zero: one of this process.
@@ -72,6 +74,9 @@ func New(engine *core.Engine, o Options) *Server {
 	}
 	if o.Draining == nil {
 		o.Draining = func() bool { return false }
+	}
+	if o.Components == nil {
+		o.Components = func() map[string]string { return nil }
 	}
 	s := &Server{engine: engine, o: o, cursors: newCursors(o.CursorKey), spec: newSpec(o.Version)}
 	for _, op := range s.operations() {

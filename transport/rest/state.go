@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -90,7 +91,10 @@ func (s *Server) stateOperations() []*operation {
 
 func (s *Server) healthPage(c *call) error {
 	h := s.engine.Health(c.ctx())
-	c.json(healthStatus(h.Status), marshal(health{Status: h.Status, Components: h.Components}))
+	parts := maps.Clone(h.Components) // the Engine may show the same to others
+	maps.Copy(parts, s.o.Components())
+	word := core.Worst(parts)
+	c.json(healthStatus(word), marshal(health{Status: word, Components: parts}))
 	return nil
 }
 
