@@ -39,6 +39,7 @@ type conn struct {
 type ending struct {
 	code   int
 	reason string
+	last   []byte // a frame that goes before the close frame
 }
 
 // pacerState belongs to the pacer.
@@ -207,14 +208,16 @@ func reasonOf(err error) string {
 
 // end asks for the end of the connection; the first to ask is heard. A write that is blocked has a moment to go through,
 // so that a peer which begins to read again learns why; at the end of a token it has none.
-func (c *conn) end(code int, reason string) {
-	if !c.ending.CompareAndSwap(nil, &ending{code, reason}) {
+func (c *conn) end(code int, reason string) { c.endWith(ending{code: code, reason: reason}) }
+
+func (c *conn) endWith(e ending) {
+	if !c.ending.CompareAndSwap(nil, &e) {
 		return
 	}
 	switch {
-	case code == 0:
+	case e.code == 0:
 		_ = c.socket.Conn.Close()
-	case code == wire.CloseToken:
+	case e.code == wire.CloseToken:
 		_ = c.socket.SetWriteDeadline(time.Now())
 	default:
 		_ = c.socket.SetWriteDeadline(time.Now().Add(closeWithin))
@@ -234,6 +237,9 @@ func (c *conn) close(e *ending) {
 	} else {
 		// The library waits for the peer's close frame, but not for ever only if there is a deadline here.
 		_ = c.socket.SetDeadline(time.Now().Add(2 * closeWithin))
+		if e.last != nil {
+			_ = c.ws.Write(context.Background(), websocket.MessageText, e.last) // else the close frame fails too
+		}
 		_ = c.ws.Close(websocket.StatusCode(e.code), e.reason)
 	}
 	c.h.leave(c)

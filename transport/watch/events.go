@@ -56,6 +56,16 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, caller cor
 	defer e.watcher.Close()
 	e.valid.set(caller.Subject)
 	e.comment.Store(h.o.Now().Add(commentEvery).UnixNano())
+	e.batch = append(e.batch, ": watching\nretry: "+retryAfter+"\n\n"...)
+	e.watcher.Subscribe(*s)
+	ev, ok, err := e.watcher.Next(ctx) // whether the policy lets them watch this is known before the answer begins
+	if err != nil {
+		return err
+	}
+	if ok {
+		e.append(&ev)
+	}
+	e.wake()
 	h.add(e)
 	defer h.leave(e)
 
@@ -66,8 +76,6 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, caller cor
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	e.batch = append(e.batch, ": watching\nretry: "+retryAfter+"\n\n"...)
-	e.watcher.Subscribe(*s)
 	for e.send() == nil && e.ending.Load() == nil {
 		select {
 		case <-ctx.Done():
@@ -108,7 +116,7 @@ func (e *stream) tick(now time.Time) {
 }
 
 func (e *stream) end(code int, reason string) {
-	e.ending.CompareAndSwap(nil, &ending{code, reason})
+	e.ending.CompareAndSwap(nil, &ending{code: code, reason: reason})
 	_ = e.control.SetWriteDeadline(time.Now().Add(closeWithin))
 	e.wake()
 }

@@ -119,7 +119,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	caller := core.Caller{
-		Subject: subject, Environment: a.environment, Address: peer(r), RequestID: w.Header().Get(wire.HeaderRequestID),
+		Subject: subject, Environment: a.environment, Address: addressOf(r), RequestID: w.Header().Get(wire.HeaderRequestID),
 	}
 	if a.upgrade {
 		err = h.serveSocket(w, r, caller, a.subscribe)

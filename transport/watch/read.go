@@ -130,10 +130,20 @@ func (c *conn) login(token string) bool {
 	}
 	if err != nil {
 		c.h.fail(c.id, err)
-		c.end(closeOf(err))
+		e := ending{last: lastOf(err)}
+		e.code, e.reason = closeOf(err)
+		c.endWith(e)
 		return false
 	}
 	return true
+}
+
+// lastOf is the event that tells why a watch cannot begin where HTTP would have answered 404.
+func lastOf(err error) []byte {
+	if !errors.Is(err, core.ErrNotFound) {
+		return nil
+	}
+	return encode(&core.Event{Kind: core.EventError, Code: core.CodeEnvironment, Text: sentence(err)})
 }
 
 // renew counts a message of an open watch against the principal's limit, and takes up a fresh token. A message over the

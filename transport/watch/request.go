@@ -143,8 +143,8 @@ func parseBool(s string) (bool, error) {
 	return false, strconv.ErrSyntax
 }
 
-// peer is the address of the other side without its port.
-func peer(r *http.Request) string {
+// addressOf is the address of the other side without its port.
+func addressOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
