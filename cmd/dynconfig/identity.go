@@ -12,6 +12,7 @@ import (
 type guard struct {
 	*auth.Guard
 	verify func(ctx context.Context, token string) (*core.Subject, error)
+	health func() string // of the keys
 }
 
 // openGuard says by which keys tokens are verified, and what of: another's, at a JWKS URL, or the server's own.
@@ -39,7 +40,7 @@ func (s *Server) openGuard() (guard, error) {
 		auth.NewGuard(verifier, auth.GuardOptions{
 			Limit: s.settings.RateLimit, Shared: s.backend.Limiter, Proxies: proxies, Logger: s.log,
 		}),
-		verifier.Verify,
+		verifier.Verify, verifier.Health,
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,9 +23,6 @@ func openers() map[string]opener {
 			return embedded.Open(ctx, s.DataDir, embedded.Options{Logger: logger})
 		},
 		"etcd": func(ctx context.Context, s Settings, _ *slog.Logger) (*core.Backend, error) {
-			if len(s.EtcdEndpoints) == 0 {
-				return nil, failf("Backend etcd needs ETCD_ENDPOINTS or --etcd-endpoints")
-			}
 			return etcd.Open(ctx, etcd.Config{Endpoints: s.EtcdEndpoints})
 		},
 		"memory": func(context.Context, Settings, *slog.Logger) (*core.Backend, error) {
@@ -33,16 +31,7 @@ func openers() map[string]opener {
 	}
 }
 
-// openBackend opens the backend of that name.
-func openBackend(ctx context.Context, s Settings, logger *slog.Logger) (*core.Backend, error) {
-	open, ok := openers()[s.Backend]
-	if !ok {
-		var names []string
-		for name := range openers() {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return nil, failf("This build has no backend %q; it has %s", s.Backend, strings.Join(names, ", "))
-	}
-	return open(ctx, s, logger)
+// backendNames are those of openers, for people.
+func backendNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(openers())), ", ")
 }

@@ -89,7 +89,11 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	}
 
 	// Where the data is.
-	if server.backend, err = openBackend(ctx, s, logger); err != nil {
+	if server.backend, err = openers()[s.Backend](ctx, s, logger); err != nil {
+		return nil, err
+	}
+	encryption := ""
+	if server.backend, encryption, err = sealed(ctx, server.backend, s, logger); err != nil {
 		return nil, err
 	}
 
@@ -112,6 +116,9 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	})
 	handler := rest.New(server.engine, rest.Options{
 		Authenticate: guard.Admit, Address: guard.Address, Watch: server.watch, JWKS: server.jwks(),
+		Components: func() map[string]string {
+			return map[string]string{"encryption": encryption, "keys": guard.health()}
+		},
 		Logger: logger, Draining: server.draining.Load, HideDenied: s.HideDenied,
 		Version: version(), Backend: server.backend.Name,
 	})

@@ -99,6 +99,12 @@ func (s *Settings) check() error {
 	if s.Backend == "" {
 		s.Backend = "embedded"
 	}
+	if _, ok := openers()[s.Backend]; !ok {
+		return failf("This build has no backend %q; it has %s", s.Backend, backendNames())
+	}
+	if s.Backend == "etcd" && len(s.EtcdEndpoints) == 0 {
+		return failf("Backend etcd needs ETCD_ENDPOINTS or --etcd-endpoints")
+	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return failf("--tls-cert and --tls-key belong together: set both or neither")
 	}
@@ -118,7 +124,7 @@ func loopback(listen string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// loopbackURL is the address at which this machine reaches the server.
+// reachableURL is the address at which this machine reaches the server.
 func reachableURL(listen net.Addr, tls bool) string {
 	u := url.URL{Scheme: "http", Host: listen.String()}
 	if tls {
