@@ -127,7 +127,7 @@ func rulesCheck(t testing.TB, s *subject) {
 		if err != nil {
 			t.Fatalf("with rules %d, %s was refused: %v", held, step.why, err)
 		}
-		e := c.Changes[0].Entry
+		e := first(t, c.Changes).Entry
 		if e.Rules != step.want {
 			t.Errorf("after %s rules are %d, want %d", step.why, e.Rules, step.want)
 		}

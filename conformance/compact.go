@@ -88,7 +88,7 @@ func entriesOutliveCompaction(t testing.TB, s *subject) {
 	compact(t, s.Backend, 32, 0)
 	after, _ := listAll(t, s.peer(t), core.Query{Deleted: true})
 	same(t, "the entries after compaction", before, after)
-	if c := commit(t, s.Backend, put("dead", "2")); c.Changes[0].Entry.Version != 3 || c.Revision != 33 {
+	if c := commit(t, s.Backend, put("dead", "2")); first(t, c.Changes).Entry.Version != 3 || c.Revision != 33 {
 		t.Errorf("after compaction the next commit is %+v, want version 3 at revision 33", c)
 	}
 }

@@ -125,7 +125,8 @@ func concerns(name string, has map[need]bool) bool {
 }
 
 // failsAsKnown runs a promise that is known to be broken, and fails if it is kept.
-func failsAsKnown(t *testing.T, p promise, open Opener, o Options, why string) {
+func failsAsKnown(t testing.TB, p promise, open Opener, o Options, why string) {
+	t.Helper()
 	if failures := record(t, func(t testing.TB) { p.test(t, newSubject(t, open, o)) }); failures == nil {
 		t.Errorf("is listed as broken (%s), but it is kept: take it off the list", why)
 	} else {

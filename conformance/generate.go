@@ -20,7 +20,7 @@ func newGenerator(seed, stream uint64) *generator {
 	return &generator{Rand: rand.New(rand.NewPCG(seed, stream)), name: fmt.Sprintf("%d-%d-", seed, stream)}
 }
 
-var modelKeys = []core.Key{"a", "a\x00", "a%", "a.b", "a/b", "b", "é", "\xff"} // in order
+var modelKeys = []core.Key{"B", "a", "a\x00", "a%", "a.b", "a/b", "b", "é", "\xff"} // in order
 
 var modelACLs = []*core.ACL{
 	nil, nil, {Read: []string{}}, {Read: []string{"ann"}}, {Read: []string{"ann"}, Write: []string{}}, {Admin: []string{"bob", "ann", "svc:*"}},
@@ -88,9 +88,12 @@ func (g *generator) op(key core.Key) core.Op {
 func (g *generator) check(state map[core.Key]core.Entry) core.Check {
 	c := core.Check{Key: g.key()}
 	e := state[c.Key]
-	if g.IntN(8) == 0 { // wrong
+	switch g.IntN(12) {
+	case 0: // wrong
 		e.Version += int64(g.IntN(3) - 1)
 		e.Rules += core.Revision(g.IntN(3) - 1)
+	case 1: // wrong unless there is nothing
+		e.Version, e.Rules = 0, 0
 	}
 	if g.IntN(2) == 0 {
 		c.Version = &e.Version

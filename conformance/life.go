@@ -124,27 +124,35 @@ func errorsAreOurs(t testing.TB, s *subject) {
 	ours(t, "a log below the floor", err)
 }
 
-// givingUpAbortsNobody lets half of the callers go while their transactions wait with others.
+// givingUpAbortsNobody lets half of the callers go, some before they begin, some while their transactions wait with others.
 func givingUpAbortsNobody(t testing.TB, s *subject) {
-	const callers = 32
-	acknowledged := make([]core.Revision, callers)
+	const callers, rounds = 32, 4
+	acknowledged := make([][rounds]core.Revision, callers)
+	key := func(caller, round int) string { return fmt.Sprintf("k%02d.%d", caller, round) }
 	together(t, callers, func(i int) error {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		if i%2 == 1 {
-			go cancel()
+		for round := range rounds {
+			ctx, cancel := context.WithCancel(t.Context())
+			switch i % 4 {
+			case 1:
+				cancel()
+			case 3:
+				go cancel()
+			}
+			c, err := s.Store.Commit(ctx, txn(put(core.Key(key(i, round)), "1")))
+			cancel()
+			acknowledged[i][round] = c.Revision
+			if err != nil && (i%2 == 0 || !errors.Is(err, core.ErrUnavailable)) {
+				return fmt.Errorf("caller %d: %w", i, err)
+			}
 		}
-		c, err := s.Store.Commit(ctx, txn(put(core.Key(fmt.Sprintf("k%02d", i)), "1")))
-		acknowledged[i] = c.Revision
-		if i%2 == 1 && errors.Is(err, core.ErrUnavailable) {
-			return nil
-		}
-		return err
+		return nil
 	})
 	log := logAfter(t, s.Backend, 0, 1000)
-	for i, r := range acknowledged {
-		if r > 0 && (int(r) > len(log) || string(log[r-1].Changes[0].Entry.Key) != fmt.Sprintf("k%02d", i)) {
-			t.Errorf("caller %d was told revision %d, which is not its commit", i, r)
+	for i, own := range acknowledged {
+		for round, r := range own {
+			if r > 0 && (int(r) > len(log) || string(first(t, log[r-1].Changes).Entry.Key) != key(i, round)) {
+				t.Errorf("caller %d was told revision %d, which is not its commit", i, r)
+			}
 		}
 	}
 }

@@ -143,7 +143,7 @@ func listLeavesOut(t testing.TB, s *subject) {
 	doc := core.Doc{Value: []byte("1"), ACL: acl, TTL: 60e9, Expires: now(), Attrs: map[string]string{"a": "b"}}
 	c := commit(t, s.Backend, core.Op{Key: "a", Do: core.OpPut, Doc: doc}, put("b", "1"), put("c", "1"))
 	commit(t, s.Backend, del("b"))
-	bare := c.Changes[0].Entry
+	bare := first(t, c.Changes).Entry
 	bare.Doc.Value = nil
 	p := list(t, s.Backend, core.Query{NoValue: true, Limit: 1, AtLeast: 2})
 	same(t, "an entry without its value", []core.Entry{bare}, p.Entries)

@@ -77,8 +77,8 @@ func logPageSize(t testing.TB, s *subject) {
 		t.Errorf("of 9 commits of 1 MiB, one page holds %d (%v), want about 4 MiB", len(page), err)
 	}
 	for i, c := range logAfter(t, s.Backend, 0, 100) {
-		if c.Revision != core.Revision(i+1) || !bytes.Equal(c.Changes[0].Entry.Doc.Value, large) {
-			t.Errorf("commit %d is revision %d with %d bytes", i+1, c.Revision, len(c.Changes[0].Entry.Doc.Value))
+		if v := first(t, c.Changes).Entry.Doc.Value; c.Revision != core.Revision(i+1) || !bytes.Equal(v, large) {
+			t.Errorf("commit %d is revision %d with %d bytes", i+1, c.Revision, len(v))
 		}
 	}
 }

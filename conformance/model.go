@@ -12,20 +12,22 @@ import (
 // RunModel walks a store at random and compares each answer with a naive oracle's: on one node, on two in turn, and on two
 // at once, where the log afterwards says in which order the oracle has to look at what happened.
 func RunModel(t *testing.T, open Opener, o Options) {
-	for _, m := range []struct {
-		name string
-		walk func(t testing.TB, s *subject, seed uint64)
-	}{
-		{"one node answers as the oracle does", func(t testing.TB, s *subject, seed uint64) { walkInTurn(t, s, seed, s.Backend) }},
-		{"two nodes in turn answer as the oracle does", func(t testing.TB, s *subject, seed uint64) { walkInTurn(t, s, seed, s.Backend, s.peer(t)) }},
-		{"two nodes at once leave a log that explains each answer", walkAtOnce},
-	} {
+	for _, m := range walks {
 		t.Run(m.name, func(t *testing.T) {
 			seeds(t, time.Second, func(seed uint64) {
 				t.Run("", func(t *testing.T) { m.walk(t, newSubject(t, open, o), seed) })
 			})
 		})
 	}
+}
+
+var walks = []struct {
+	name string
+	walk func(t testing.TB, s *subject, seed uint64)
+}{
+	{"one node answers as the oracle does", func(t testing.TB, s *subject, seed uint64) { walkInTurn(t, s, seed, s.Backend) }},
+	{"two nodes in turn answer as the oracle does", func(t testing.TB, s *subject, seed uint64) { walkInTurn(t, s, seed, s.Backend, s.peer(t)) }},
+	{"two nodes at once leave a log that explains each answer", walkAtOnce},
 }
 
 const steps = 250

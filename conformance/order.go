@@ -132,7 +132,7 @@ func pageExact(t testing.TB, s *subject) {
 	})
 	want := map[core.Revision]string{0: ""}
 	for _, c := range logAfter(t, s.Backend, 0, 1000) {
-		e := c.Changes[0].Entry
+		e := first(t, c.Changes).Entry
 		want[c.Revision] = fmt.Sprintf("%s = %s, version %d of commit %d", e.Key, e.Doc.Value, e.Version, e.Revision)
 	}
 	for r, text := range seen {

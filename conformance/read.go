@@ -35,7 +35,7 @@ func writeIsReadThroughPeer(t testing.TB, s *subject) {
 			}
 		}
 		// What the peer showed, its log holds.
-		if log := logAfter(t, reader, r-1, 10); len(log) != 1 || string(log[0].Changes[0].Entry.Doc.Value) != value {
+		if log := logAfter(t, reader, r-1, 10); len(log) != 1 || string(first(t, log[0].Changes).Entry.Doc.Value) != value {
 			t.Fatalf("the peer's log after %d is %+v", r-1, log)
 		}
 		if h := historyOf(t, reader, "a", 100); len(h) != i+1 {

@@ -246,6 +246,15 @@ func same(t testing.TB, what string, want, got any) {
 	}
 }
 
+// first returns the first of what a store answered, which is not to be nothing.
+func first[T any](t testing.TB, all []T) T {
+	t.Helper()
+	if len(all) == 0 {
+		t.Fatalf("a store answered with no %T where there is one", *new(T))
+	}
+	return all[0]
+}
+
 func bothEmpty[T any]() cmp.Option {
 	return cmp.FilterValues(func(a, b []T) bool { return len(a) == 0 && len(b) == 0 }, cmp.Ignore())
 }
