@@ -30,6 +30,7 @@ type Options struct {
 	// WALSegmentBytes is the size of a file of etcd's write-ahead log, allocated at once; 0: 8 MiB. It is etcd's own global
 	// setting: the first Open of a process decides.
 	WALSegmentBytes int64
+	Now             func() time.Time // decides how long a Meta.ID is remembered; nil: time.Now
 }
 
 // Defaults of Options.
@@ -60,7 +61,7 @@ func Open(ctx context.Context, dir string, o Options) (*core.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := open(ctx, dir, o)
+	b, _, err := open(ctx, dir, o)
 	if err != nil {
 		unlock()
 		return nil, err
@@ -111,19 +112,20 @@ func unwritable(dir string, err error) error {
 	return core.Errorf(core.ErrUnavailable, "Data directory %s cannot be written: %v", dir, reason).Because(err)
 }
 
-func open(ctx context.Context, dir string, o Options) (*core.Backend, error) {
+func open(ctx context.Context, dir string, o Options) (*core.Backend, *keeper, error) {
 	server, err := start(ctx, filepath.Join(dir, "store"), o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	client := v3client.New(server.Server)
 	keeper := newKeeper(server.Server, client, o)
-	keeper.atStart(ctx)
-	b, err := etcd.New(ctx, client, etcd.Options{Name: "embedded", Limits: limits, Refuse: keeper.full})
+	keeper.defragmentIfHalfFree()
+	keeper.disarm(ctx)
+	b, err := etcd.New(ctx, client, etcd.Options{Name: "embedded", Limits: limits, Now: o.Now, Refuse: keeper.full})
 	if err != nil {
 		_ = client.Close() // reports its own cancellation
 		server.Close()
-		return nil, err
+		return nil, nil, err
 	}
 	keeper.start()
 	end := b.Close
@@ -134,7 +136,7 @@ func open(ctx context.Context, dir string, o Options) (*core.Backend, error) {
 		server.Close()
 		return err
 	}
-	return b, nil
+	return b, keeper, nil
 }
 
 // start starts the server and waits until it serves.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -15,15 +14,16 @@ import (
 )
 
 // keeper bounds the disk: it compacts etcd's old revisions, which nobody reads, defragments, and refuses commits before
-// etcd's quota is reached, since etcd then refuses to compact as well.
+// etcd's quota is reached, since etcd then refuses to make room as well.
 type keeper struct {
 	server *etcdserver.EtcdServer
 	client *clientv3.Client
 	log    *slog.Logger
 	quota  int64
 
-	isFull    atomic.Bool
-	compacted int64 // etcd's revision
+	revision  int64     // of etcd, when it was compacted last
+	used      int64     // after that
+	compacted time.Time // when that was
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -31,13 +31,18 @@ type keeper struct {
 }
 
 const (
-	keepInterval  = 5 * time.Second
-	keepRevisions = 1000 // of etcd: for readers of several requests
-	worthDefrag   = 16 << 20
+	keepInterval = 5 * time.Second
+	// A compaction reads the whole database: it comes when that has grown by a quarter, or by this much,
+	worthCompact = 64 << 20
+	// or after so long.
+	compactInterval = 5 * time.Minute
+	slack           = 128 << 20
+	worthDefrag     = 16 << 20 // what a database file has to have for a defragmentation
 )
 
 func newKeeper(s *etcdserver.EtcdServer, c *clientv3.Client, o Options) *keeper {
-	k := &keeper{server: s, client: c, log: o.Logger, quota: o.QuotaBytes}
+	k := &keeper{server: s, client: c, log: o.Logger, quota: o.QuotaBytes, compacted: time.Now()}
+	_, k.used = k.sizes()
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k
 }
@@ -57,68 +62,81 @@ func (k *keeper) run() {
 		case <-k.ctx.Done():
 			return
 		case <-tick.C:
-			k.compact(k.ctx)
-			k.weigh(k.ctx)
+			k.tend(k.ctx)
 		}
 	}
 }
 
-// full is asked before every commit.
-func (k *keeper) full() error {
-	if k.isFull.Load() {
-		return core.Errorf(core.ErrUnavailable, "Store is full: its data directory has reached the quota")
-	}
-	return nil
-}
-
-// atStart defragments a file of which over half is free, and clears the alarm that a full store left.
-func (k *keeper) atStart(ctx context.Context) {
-	if size, used := k.sizes(); size > worthDefrag && used < size/2 {
-		k.defragment()
-	}
-	k.weigh(ctx)
-}
-
+// sizes returns the size of the database file, and how much of it is used.
 func (k *keeper) sizes() (size, used int64) {
 	b := k.server.Backend()
 	return b.Size(), b.SizeInUse()
 }
 
-// compact drops etcd's own old revisions of records that were overwritten or deleted.
-func (k *keeper) compact(ctx context.Context) {
-	at := k.server.KV().Rev() - keepRevisions
-	if at < k.compacted+keepRevisions {
-		return
+// room is how much may be used: seven eighths of the quota. The rest is for compaction, which writes as well, and for
+// what etcd counts a tenth of a second late.
+func (k *keeper) room() int64 { return k.quota - max(k.quota/8, min(slack, k.quota/2)) }
+
+// full is asked before every commit.
+func (k *keeper) full() error {
+	if _, used := k.sizes(); used > k.room() {
+		return core.Errorf(core.ErrUnavailable, "Store is full: its data directory has reached its quota")
 	}
-	if _, err := k.client.Compact(ctx, at); err != nil && ctx.Err() == nil {
-		k.log.Warn("etcd was not compacted", "error", err)
-	}
-	k.compacted = at
+	return nil
 }
 
-// weigh refuses commits from seven eighths of the quota on. A file that has grown near it though over half is free is
-// defragmented, which writers wait for.
-func (k *keeper) weigh(ctx context.Context) {
-	size, used := k.sizes()
-	if size > k.quota/4*3 && used < size/2 {
-		k.defragment()
-		size, used = k.sizes()
-	}
-	room := k.quota - k.quota/8
-	full := used > room
-	if full && !k.isFull.Load() {
+// tend does what is due.
+func (k *keeper) tend(ctx context.Context) {
+	_, used := k.sizes()
+	if used > k.room() {
 		k.log.Error("the store is full: commits are refused", "used", used, "quota", k.quota)
 	}
-	if k.isFull.Store(full); !full && k.alarmed(ctx) {
-		if size > room {
-			k.defragment()
-		}
-		_, err := k.client.AlarmDisarm(ctx, &clientv3.AlarmMember{})
-		k.log.Warn("etcd's quota was reached, and there is room again", "error", err)
+	if used > k.room() || used-k.used > max(worthCompact, k.used/4) || time.Since(k.compacted) > compactInterval {
+		k.compact(ctx)
+	}
+	if size, used := k.sizes(); size > k.quota/4*3 && size-used > size/4 {
+		k.defragment() // before the quota is reached because of what is free
+	}
+	k.disarm(ctx)
+}
+
+// defragmentIfHalfFree is for the start, when nobody waits yet.
+func (k *keeper) defragmentIfHalfFree() {
+	if size, used := k.sizes(); size > worthDefrag && used < size/2 {
+		k.defragment()
 	}
 }
 
-// alarmed reports whether etcd refuses writes because its quota was reached.
+// compact drops etcd's own old revisions of records that were overwritten or deleted.
+func (k *keeper) compact(ctx context.Context) {
+	revision := k.server.KV().Rev()
+	if revision == k.revision {
+		return
+	}
+	if _, err := k.client.Compact(ctx, revision, clientv3.WithCompactPhysical()); err != nil {
+		if ctx.Err() == nil {
+			k.log.Warn("etcd was not compacted", "error", err)
+		}
+		return
+	}
+	k.revision, k.compacted = revision, time.Now()
+	_, k.used = k.sizes()
+}
+
+// disarm clears the alarm that etcd raised when the file reached the quota, free parts included. Until then etcd refuses
+// to write, also what compaction writes.
+func (k *keeper) disarm(ctx context.Context) {
+	size, used := k.sizes()
+	if used > k.quota-k.quota/16 || !k.alarmed(ctx) {
+		return
+	}
+	if size > k.room() {
+		k.defragment()
+	}
+	_, err := k.client.AlarmDisarm(ctx, &clientv3.AlarmMember{})
+	k.log.Warn("etcd's quota was reached, and there is room again", "error", err)
+}
+
 func (k *keeper) alarmed(ctx context.Context) bool {
 	r, err := k.client.AlarmList(ctx)
 	if err != nil {
@@ -132,6 +150,7 @@ func (k *keeper) alarmed(ctx context.Context) bool {
 	return false
 }
 
+// defragment rewrites the database file. Writers wait meanwhile.
 func (k *keeper) defragment() {
 	before, _ := k.sizes()
 	if err := k.server.Backend().Defrag(); err != nil {

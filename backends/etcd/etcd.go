@@ -35,6 +35,8 @@ type Options struct {
 	Timeout time.Duration // of one request; 0: 5 s
 	// Limits of a transaction; zero: what a server with its default settings takes (128 operations and 1.5 MiB a request).
 	Limits core.Limits
+	// Now decides how long a Meta.ID is remembered; nil: time.Now.
+	Now func() time.Time
 	// Refuse is asked before every commit; nil: nothing is refused.
 	Refuse func() error
 }
@@ -88,11 +90,14 @@ func New(ctx context.Context, client *clientv3.Client, o Options) (*core.Backend
 	if o.Limits == (core.Limits{}) {
 		o.Limits = core.Limits{MaxOps: defaultMaxOps, MaxBytes: core.MinBytes, Shared: true, Durable: true}
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Refuse == nil {
 		o.Refuse = func() error { return nil }
 	}
 	s := &Store{client: client, keys: layout{o.Prefix}, timeout: o.Timeout, limits: o.Limits, refuse: o.Refuse}
-	s.writer = newWriter(s)
+	s.writer = newWriter(s, o.Now)
 	s.group = core.NewGroup(o.Limits, s.writer.batch)
 	if err := s.createEpoch(ctx); err != nil {
 		s.group.Close()

@@ -24,8 +24,8 @@ type writer struct {
 	ids     *ids
 }
 
-func newWriter(s *Store) *writer {
-	return &writer{store: s, now: time.Now, entries: newTable(), ids: newIDs()}
+func newWriter(s *Store, now func() time.Time) *writer {
+	return &writer{store: s, now: now, entries: newTable(), ids: newIDs()}
 }
 
 // maxTries bounds how often a batch is evaluated anew because other nodes were faster.

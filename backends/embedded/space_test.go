@@ -1,0 +1,79 @@
+package embedded
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// overwrite puts a large value, always under the same few keys.
+func overwrite(t *testing.T, b *core.Backend, n int) error {
+	t.Helper()
+	value := make([]byte, 1<<20)
+	_, _ = rand.Read(value)
+	_, err := b.Store.Commit(t.Context(), core.Txn{
+		Meta: core.Meta{ID: fmt.Sprint(n)},
+		Ops:  []core.Op{{Key: core.Key(fmt.Sprintf("key%d", n%4)), Do: core.OpPut, Doc: core.Doc{Value: value}}},
+	})
+	return err
+}
+
+// openSmall opens a store with a quota, and returns what lets time pass for it.
+func openSmall(t *testing.T, quota int64) (b *core.Backend, k *keeper, later func(time.Duration)) {
+	t.Helper()
+	var ahead atomic.Int64
+	o := settings()
+	o.QuotaBytes = quota
+	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	b, k, err := open(t.Context(), t.TempDir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b, k, func(d time.Duration) { ahead.Add(int64(d)) }
+}
+
+func TestAFullStoreRefusesCommitsAndCanMakeRoom(t *testing.T) {
+	const quota = 192 << 20
+	b, k, later := openSmall(t, quota)
+	n := 0
+	var err error
+	for err == nil && n < 1000 {
+		err = overwrite(t, b, n)
+		n++
+	}
+	if !errors.Is(err, core.ErrUnavailable) {
+		t.Fatalf("after %d MiB: got %v, want unavailable", n, err)
+	}
+	head, err := b.Store.Sync(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	later(2 * core.KeepIDs) // younger commits stay for repeats of their IDs
+	for try := 0; ; try++ {
+		k.tend(t.Context())
+		if err = b.Store.Compact(t.Context(), head, 1); err == nil {
+			break
+		}
+		if try == 100 {
+			t.Fatalf("Compact in a full store: %v", err)
+		}
+	}
+	for try := 0; ; try++ {
+		k.tend(t.Context())
+		if err = overwrite(t, b, n); err == nil {
+			break
+		}
+		if try == 100 {
+			t.Fatalf("after compaction: %v", err)
+		}
+	}
+	if size, used := k.sizes(); size > quota || used > 16<<20 {
+		t.Errorf("the database takes %d bytes and uses %d, want at most %d and 16 MiB", size, used, quota)
+	}
+}
