@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,12 @@ type Options struct {
 	Verify func(ctx context.Context, token string) (*core.Subject, error)
 	// Take counts n requests against a principal's rate limit. nil: no limit.
 	Take func(ctx context.Context, principal string, n int) core.Budget
+
+	// Stray looks for a token where none belongs, in the query or a cookie, when none came where it does. Its error is told
+	// if it is core.ErrMalformed, and nothing else of it counts. nil: not looked for in cookies.
+	Stray func(*http.Request) error
+	// Address is where a request comes from, for policy and audit. nil: the peer's.
+	Address func(*http.Request) string
 
 	MaxConnections int              // open at one time; 0: MaxConnections
 	AllowOrigins   []string         // exact origins, beside the server's own
@@ -80,6 +87,12 @@ func New(engine *core.Engine, o Options) *Handler {
 	if o.Take == nil {
 		o.Take = func(context.Context, string, int) core.Budget { return core.Budget{Allowed: true} }
 	}
+	if o.Stray == nil {
+		o.Stray = func(*http.Request) error { return nil }
+	}
+	if o.Address == nil {
+		o.Address = addressOf
+	}
 	if o.MaxConnections == 0 {
 		o.MaxConnections = MaxConnections
 	}
@@ -119,7 +132,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	caller := core.Caller{
-		Subject: subject, Environment: a.environment, Address: addressOf(r), RequestID: w.Header().Get(wire.HeaderRequestID),
+		Subject: subject, Environment: a.environment, Address: strings.Clone(h.o.Address(r)), RequestID: w.Header().Get(wire.HeaderRequestID),
 	}
 	if a.upgrade {
 		err = h.serveSocket(w, r, caller, a.subscribe)

@@ -149,7 +149,7 @@ func addressOf(r *http.Request) string {
 	if err != nil {
 		return r.RemoteAddr
 	}
-	return strings.Clone(host)
+	return host
 }
 
 // hasToken reports whether a comma-separated header holds token in any case.

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -22,6 +23,9 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (*core.Su
 	case offered != "":
 		return h.admit(w, r, offered)
 	case !inHeader && isUpgrade(r):
+		if err := h.o.Stray(r); errors.Is(err, core.ErrMalformed) {
+			return nil, err
+		}
 		return nil, nil
 	}
 	subject, budget, err := h.o.Authenticate(r)

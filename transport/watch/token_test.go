@@ -1,10 +1,12 @@
 package watch
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/wire"
 )
 
@@ -103,7 +105,15 @@ func TestTokenThatIsNotValidIsRefusedBeforeTheUpgrade(t *testing.T) {
 }
 
 func TestTokenInTheQueryOrACookieIsRefused(t *testing.T) {
-	run(t, Options{}, func(f *fixture) {
+	stray := func(r *http.Request) error {
+		if _, err := r.Cookie("token"); err == nil {
+			return core.Errorf(core.ErrMalformed, "A token in a cookie is refused")
+		}
+		return core.Errorf(core.ErrUnauthenticated, "Invalid JWT")
+	}
+	run(t, Options{Stray: stray}, func(f *fixture) {
+		_, res := f.dial("", header("Cookie", "token=alice"))
+		f.problem(res, 400)
 		for _, query := range []string{"?token=alice", "?access_token=alice", "?jwt=alice", "?authorization=alice"} {
 			_, res := f.dial(query, nil)
 			f.problem(res, 400)
