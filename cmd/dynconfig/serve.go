@@ -115,7 +115,7 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		MaxConnections: s.MaxConnections, AllowOrigins: s.AllowOrigins, Logger: logger,
 	})
 	handler := rest.New(server.engine, rest.Options{
-		Authenticate: guard.Admit, Address: guard.Address, Watch: server.watch, JWKS: server.jwks(),
+		Authenticate: guard.Admit, Address: guard.Address, Watch: guard.behind(server.watch), JWKS: server.jwks(),
 		Components: func() map[string]string {
 			return map[string]string{"encryption": encryption, "keys": guard.health()}
 		},
