@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -40,10 +41,7 @@ func benchEngine(b *testing.B) *core.Engine {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx) }()
-	b.Cleanup(func() { stop(); <-done })
+	b.Cleanup(running(b, engine))
 	return engine
 }
 
@@ -150,5 +148,39 @@ func BenchmarkEngine(b *testing.B) {
 		if _, err := engine.Get(b.Context(), caller, core.Read{Kind: core.KindKey, Name: "app.ui.theme"}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkOverTCP compares a GET with what a handler that does nothing takes, client and connection included.
+func BenchmarkOverTCP(b *testing.B) {
+	value := []byte(`{"key":"app.ui.theme","value":{"dark":true},"version":1}`)
+	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(value)
+	})
+	for _, c := range []struct {
+		name    string
+		handler http.Handler
+	}{{"bare", bare}, {"get", benchServer(b)}} {
+		b.Run(c.name, func(b *testing.B) {
+			web := httptest.NewServer(c.handler)
+			defer web.Close()
+			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+			defer client.CloseIdleConnections()
+			b.SetParallelism(16)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					r, _ := http.NewRequestWithContext(b.Context(), "GET", web.URL+"/keys/app.ui.theme", http.NoBody)
+					r.Header.Set("Authorization", "Bearer admin-user")
+					a, err := client.Do(r)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					_, _ = io.Copy(io.Discard, a.Body)
+					_ = a.Body.Close()
+				}
+			})
+		})
 	}
 }

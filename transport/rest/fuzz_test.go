@@ -25,10 +25,7 @@ func fuzzed(f *testing.F) func(t *testing.T, method, path, query, body string) *
 	if err != nil {
 		f.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx) }()
-	f.Cleanup(func() { stop(); <-done })
+	f.Cleanup(running(f, engine))
 	h := rest.New(engine, rest.Options{Authenticate: bearer})
 	return func(t *testing.T, method, path, query, body string) *httptest.ResponseRecorder {
 		u, err := url.ParseRequestURI(path)

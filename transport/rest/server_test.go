@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -44,10 +45,7 @@ func start(t *testing.T, change func(*rest.Options), wrap func(core.Store) core.
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx) }()
-
+	stop := running(t, engine)
 	o := rest.Options{Authenticate: bearer, Version: "1.2.3", Backend: "memory"}
 	if change != nil {
 		change(&o)
@@ -58,11 +56,23 @@ func start(t *testing.T, change func(*rest.Options), wrap func(core.Store) core.
 		web.CloseClientConnections()
 		web.Close()
 		stop()
-		<-done
 		_ = backend.Close()
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return &server{t: t, url: web.URL, rest: handler, engine: engine}
+}
+
+// running runs an engine until stop, which waits for its end.
+func running(t testing.TB, engine *core.Engine) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- engine.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("engine ended with %v", err)
+		}
+	}
 }
 
 // bearer takes the token for the username.
