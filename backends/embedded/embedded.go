@@ -48,15 +48,7 @@ const startTime = time.Minute
 // Open starts the store in a directory, which is made if it does not exist. Only one process may have it open.
 // Closing the backend stops the server.
 func Open(ctx context.Context, dir string, o Options) (*core.Backend, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.QuotaBytes == 0 {
-		o.QuotaBytes = defaultQuota
-	}
-	if o.WALSegmentBytes == 0 {
-		o.WALSegmentBytes = defaultWALSegment
-	}
+	o = withDefaults(o)
 	unlock, err := lock(dir)
 	if err != nil {
 		return nil, err
@@ -72,6 +64,19 @@ func Open(ctx context.Context, dir string, o Options) (*core.Backend, error) {
 		return end()
 	})
 	return b, nil
+}
+
+func withDefaults(o Options) Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.QuotaBytes == 0 {
+		o.QuotaBytes = defaultQuota
+	}
+	if o.WALSegmentBytes == 0 {
+		o.WALSegmentBytes = defaultWALSegment
+	}
+	return o
 }
 
 // lock makes the directory and takes it for this process. etcd has a lock of its own, at which a second process would

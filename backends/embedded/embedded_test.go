@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dynconfig/dynconfig/backends/etcd"
 	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -67,6 +68,31 @@ func TestConformance(t *testing.T) {
 func TestModel(t *testing.T) {
 	var d directories
 	conformance.RunModel(t, d.open, conformance.Options{Reopen: d.reopen})
+}
+
+// Two nodes on one server are more than a data directory offers, and show what one node alone cannot.
+func TestLinearizable(t *testing.T) {
+	shared := limits
+	shared.Shared = true
+	var keepers sync.Map
+	node := func(t testing.TB) *core.Backend {
+		b, k, err := open(t.Context(), t.TempDir(), withDefaults(settings()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Limits = shared
+		keepers.Store(b, k)
+		return b
+	}
+	peer := func(t testing.TB, b *core.Backend) *core.Backend {
+		k, _ := keepers.Load(b)
+		p, err := etcd.New(t.Context(), k.(*keeper).client, etcd.Options{Limits: shared})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	conformance.RunLinearizable(t, node, conformance.Options{Peer: peer})
 }
 
 func TestASecondProcessGetsAClearErrorAtOnce(t *testing.T) {

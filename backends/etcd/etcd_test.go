@@ -56,3 +56,8 @@ func TestModel(t *testing.T) {
 	var s servers
 	conformance.RunModel(t, s.open, s.options())
 }
+
+func TestLinearizable(t *testing.T) {
+	var s servers
+	conformance.RunLinearizable(t, s.open, s.options())
+}
