@@ -4,7 +4,7 @@
 //	func TestConformance(t *testing.T)  { conformance.Run(t, open, options) }
 //	func TestModel(t *testing.T)        { conformance.RunModel(t, open, options) }
 //	func TestLinearizable(t *testing.T) { conformance.RunLinearizable(t, open, options) }
-//	func BenchmarkStore(b *testing.B)   { conformance.Bench(b, open) }
+//	func BenchmarkStore(b *testing.B)   { conformance.Bench(b, open, options) }
 //
 // The names of the tests are the promises. Those that look for races or walk at random take a time budget, a few seconds
 // each; the environment variable DYNCONFIG_SOAK, a Go duration such as 10m, sets another.

@@ -51,6 +51,11 @@ func logIsWhole(t testing.TB, s *subject) {
 		for _, limit := range []int{1, 7, 1000} {
 			same(t, "the log", want, logAfter(t, b, 0, limit))
 		}
+		page, err := b.Store.Log(t.Context(), 0, 0)
+		if err != nil {
+			t.Errorf("Log without a limit: %v", err)
+		}
+		same(t, "the log without a limit", want, page)
 	}
 }
 
