@@ -24,6 +24,7 @@ type Options struct {
 	Logger     *slog.Logger     // nil: none
 	Now        func() time.Time // nil: time.Now
 	Retention  Retention
+	MaxStale   time.Duration // how long reads go on while a shared store is away; 0: 60s
 	Poll       time.Duration // how often the tail looks when nothing hints; 0: 1s
 	CacheBytes int64         // of values kept in this process; 0: 64 MiB
 }
@@ -52,6 +53,9 @@ func (o Options) withDefaults(b *Backend) Options {
 	}
 	if o.Retention.Versions == 0 {
 		o.Retention.Versions = 10
+	}
+	if o.MaxStale == 0 {
+		o.MaxStale = time.Minute
 	}
 	if o.Poll == 0 {
 		o.Poll = time.Second
@@ -116,7 +120,7 @@ func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) {
 	e.expiry = newExpiry(e)
 	e.index = newIndex(e.expiry.note)
 	e.values = &values{store: b.Store, cache: b.Cache, epoch: e.Epoch, limit: o.CacheBytes}
-	e.tail = newTail(b, e.index, e.values.keep, o)
+	e.tail = newTail(b, e)
 	status, err := e.store.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -145,10 +149,9 @@ func (e *Engine) load(ctx context.Context, x *index) (Revision, error) {
 		}
 		if first {
 			from = page.Revision
+			x.revision = from
 		}
-		for _, entry := range page.Entries {
-			x.apply(Change{Do: OpPut, Entry: entry})
-		}
+		x.load(page.Entries)
 		if !page.More {
 			return from, nil
 		}
@@ -238,6 +241,25 @@ func (e *Engine) sync(ctx context.Context) error {
 		return err
 	}
 	return e.tail.wait(ctx, rev)
+}
+
+// staleAfter is how old a view may be without being called stale.
+const staleAfter = 2 * time.Second
+
+// stale returns for how long this node has not heard of a shared store, if that is long enough to tell; beyond MaxStale it
+// is an error.
+func (e *Engine) stale() (time.Duration, error) {
+	if !e.limits.Shared {
+		return 0, nil
+	}
+	switch silence := e.tail.silence(); {
+	case silence <= staleAfter:
+		return 0, nil
+	case silence > e.options.MaxStale:
+		return 0, &Error{Kind: ErrUnavailable, Detail: "The store is away; try again", Retry: time.Second}
+	default:
+		return silence, nil
+	}
 }
 
 // reach waits until this node has applied a position.

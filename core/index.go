@@ -63,14 +63,15 @@ type space struct {
 
 // index holds every key of a store without its value, as of a revision.
 type index struct {
-	mu     sync.RWMutex
-	byKey  map[Key]*item
-	order  ordered
-	spaces map[EnvID]map[string]*space
-	envs   map[string]EnvID // by name; only those that exist
-	dead   int              // tombstones
-	purged map[EnvID]Revision
-	timed  func(*item) // told of every item that expires
+	mu       sync.RWMutex
+	revision Revision // the newest commit that it shows, once it is loaded
+	byKey    map[Key]*item
+	order    ordered
+	spaces   map[EnvID]map[string]*space
+	envs     map[string]EnvID // by name; only those that exist
+	dead     int              // tombstones
+	purged   map[EnvID]Revision
+	timed    func(*item) // told of every item that expires
 }
 
 func newIndex(timed func(*item)) *index {
@@ -155,6 +156,17 @@ func (x *index) rulesOf(env EnvID, name string) []Check {
 	return checks
 }
 
+// many returns the items of keys, nil for those without, and the revision at which they are.
+func (x *index) many(keys []Key) ([]*item, Revision) {
+	items := make([]*item, len(keys))
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for i, k := range keys {
+		items[i] = x.byKey[k]
+	}
+	return items, x.revision
+}
+
 // page returns the items, tombstones included, of up to limit keys of a range.
 func (x *index) page(from, to Key, limit int) []*item {
 	items := make([]*item, 0, min(limit, 256))
@@ -215,15 +227,33 @@ func (x *index) counts() (live, dead int) {
 	return x.order.n - x.dead, x.dead
 }
 
-// apply takes one change in. It returns the key's item after it and, if a namespace's rules changed by it, that name.
-// A change that the index already shows is passed over, so that loading may overlap with the log.
-func (x *index) apply(c Change) (*item, string) {
+// apply takes a commit in, whole. It returns the items of its changes and the namespaces whose rules became others.
+func (x *index) apply(c Commit) (items []*item, ruled []ruledSpace) {
+	items = make([]*item, len(c.Changes))
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.applyLocked(c)
+	for i := range c.Changes {
+		it, ns := x.change(&c.Changes[i])
+		if items[i] = it; ns != "" {
+			env, _, _, _ := it.key.Split()
+			ruled = append(ruled, ruledSpace{env, ns})
+		}
+	}
+	x.revision = c.Revision
+	return items, ruled
 }
 
-func (x *index) applyLocked(c Change) (*item, string) {
+// load takes present entries in. What the index shows already is passed over, so that loading may overlap with the log.
+func (x *index) load(entries []Entry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := range entries {
+		x.change(&Change{Do: OpPut, Entry: entries[i]})
+	}
+}
+
+// change takes one change in. It returns the key's item after it and, if a namespace's rules changed by it, that name.
+func (x *index) change(c *Change) (*item, string) {
 	old := x.byKey[c.Entry.Key]
 	if old != nil && old.revision >= c.Entry.Revision {
 		return old, ""
@@ -323,5 +353,5 @@ func (x *index) become(other *index) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.byKey, x.order, x.spaces, x.envs = other.byKey, other.order, other.spaces, other.envs
-	x.dead, x.purged = other.dead, other.purged
+	x.dead, x.purged, x.revision = other.dead, other.purged, other.revision
 }

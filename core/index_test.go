@@ -46,7 +46,7 @@ func TestChainsFollowTheRecordsOfNamespaces(t *testing.T) {
 	rev := Revision(0)
 	record := func(ns string, acl *ACL, deleted bool) {
 		rev++
-		x.apply(Change{Do: OpPut, Entry: Entry{
+		x.load([]Entry{{
 			Key: MakeKey(DefaultEnv, KindNamespace, ns), Doc: Doc{ACL: acl}, Deleted: deleted, Version: int64(rev), Revision: rev, Rules: rev,
 		}})
 	}
@@ -134,7 +134,7 @@ func BenchmarkIndexMemory(b *testing.B) {
 	x := newIndex(nil)
 	const n = 200_000
 	for i := range n {
-		x.apply(Change{Do: OpPut, Entry: Entry{Key: MakeKey(DefaultEnv, KindKey, fmt.Sprintf("team%03d.service%03d.key%06d", i%100, i%1000, i)), Version: 1, Revision: Revision(i + 1)}})
+		x.load([]Entry{{Key: MakeKey(DefaultEnv, KindKey, fmt.Sprintf("team%03d.service%03d.key%06d", i%100, i%1000, i)), Version: 1, Revision: Revision(i + 1)}})
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

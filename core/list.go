@@ -28,6 +28,9 @@ func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) 
 		return Listing{}, err
 	}
 	l := Listing{Names: []string{}, Position: e.Head()}
+	if l.Stale, err = e.stale(); err != nil {
+		return Listing{}, err
+	}
 	shown, err := e.page(ctx, c, env, f, &l)
 	if err != nil {
 		return Listing{}, err
@@ -222,19 +225,16 @@ func (e *Engine) GetMany(ctx context.Context, c Caller, kind Kind, names []strin
 	}
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	page, err := e.store.Get(ctx, keys, e.tail.head())
+	entries, at, err := e.entries(ctx, keys)
 	if err != nil {
 		return Listing{}, err
 	}
-	if err := e.tail.wait(ctx, page.Revision); err != nil {
+	l := Listing{Names: []string{}, Items: []Item{}, Position: Position{Epoch: e.Epoch(), Revision: at}}
+	if l.Stale, err = e.stale(); err != nil {
 		return Listing{}, err
 	}
-	l := Listing{Names: []string{}, Items: []Item{}, Position: Position{Epoch: e.Epoch(), Revision: page.Revision}}
 	size := 0
-	for _, entry := range page.Entries {
-		if !newItem(entry).live(e.now()) {
-			continue
-		}
+	for _, entry := range entries {
 		_, _, name, _ := entry.Key.Split()
 		ok, err := e.may(ctx, &c, Access{
 			Action: ActionRead, Kind: kind, Key: name, Exists: true, ACL: Intern(entry.Doc.ACL),
@@ -247,11 +247,34 @@ func (e *Engine) GetMany(ctx context.Context, c Caller, kind Kind, names []strin
 			continue
 		}
 		if size += len(entry.Doc.Value); size > PageBytes && len(l.Items) > 0 {
-			return Listing{}, Errorf(ErrTooLarge, "the values of these keys are more than 4 MiB together; ask for fewer")
+			return Listing{}, Errorf(ErrTooLarge, "The values of these keys are more than 4 MiB together; ask for fewer")
 		}
 		l.Names = append(l.Names, name)
-		l.Items = append(l.Items, Item{Name: name, Entry: entry})
+		l.Items = append(l.Items, Item{Name: name, Entry: *entry})
 	}
 	l.Total = len(l.Names)
 	return l, nil
+}
+
+// entries returns the live entries of keys, all at one revision.
+func (e *Engine) entries(ctx context.Context, keys []Key) ([]*Entry, Revision, error) {
+	for {
+		items, at := e.index.many(keys)
+		now := e.now()
+		items = slices.DeleteFunc(items, func(it *item) bool { return !it.live(now) })
+		entries, err := e.values.fetch(ctx, items)
+		if err != nil {
+			return nil, 0, err
+		}
+		moved := false
+		for i, entry := range entries {
+			moved = moved || entry == nil || entry.Revision != items[i].revision
+		}
+		if !moved {
+			return entries, at, nil
+		}
+		if err := e.sync(ctx); err != nil { // the store is ahead of this node: follow it
+			return nil, 0, err
+		}
+	}
 }

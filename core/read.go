@@ -27,10 +27,16 @@ func (e *Engine) Get(ctx context.Context, c Caller, r Read) (Item, error) {
 	if r.Op == "" {
 		r.Op = "get"
 	}
+	get := e.get
 	if r.Wait > 0 {
-		return e.held(ctx, c, env, r)
+		get = e.held
 	}
-	return e.get(ctx, c, env, r)
+	item, err := get(ctx, c, env, r)
+	if err != nil {
+		return Item{}, err
+	}
+	item.Stale, err = e.stale()
+	return item, err
 }
 
 // get reads an item as this node knows it now.

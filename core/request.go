@@ -70,8 +70,9 @@ const (
 type Item struct {
 	Name        string
 	Entry       Entry
-	NotModified bool // Since was not passed by: Entry has its Version but not its Value
-	Admin       bool // with Read.Admin: the caller may see Entry.Doc.ACL
+	NotModified bool          // Since was not passed by: Entry has its Version but not its Value
+	Stale       time.Duration // for how long the store has been away; 0: it is not
+	Admin       bool          // with Read.Admin: the caller may see Entry.Doc.ACL
 }
 
 // Filter is what to list: the items in a namespace that the caller may read (and may do Access to).
@@ -100,6 +101,7 @@ type Listing struct {
 	LowerBound bool   // counting stopped at MaxCounted
 	Next       string // the After of the next page; "": this was the last
 	Position   Position
+	Stale      time.Duration // for how long the store has been away; 0: it is not
 }
 
 // WriteOp is what a Write does.

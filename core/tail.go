@@ -16,10 +16,14 @@ type tail struct {
 	bus   Bus
 	poll  time.Duration
 	log   *slog.Logger
+	now   func() time.Time
+	epoch func() string
+	other bool // other processes write to the store, too
 	index *index
 	keep  func(*item, *Entry) // caches a value that came with a commit
 
 	applied atomic.Int64
+	heard   atomic.Int64 // unix microseconds: when the store last said that there was no more than was applied
 
 	mu      sync.Mutex
 	ring    ring
@@ -33,12 +37,16 @@ type tail struct {
 	commits atomic.Uint64
 }
 
+// storeTimeout is how long the store is waited for where nobody else set a limit.
+const storeTimeout = 5 * time.Second
+
 // maxEarly is how many own commits wait for earlier ones before the log is read instead.
 const maxEarly = 4096
 
-func newTail(b *Backend, x *index, keep func(*item, *Entry), o Options) *tail {
+func newTail(b *Backend, e *Engine) *tail {
 	return &tail{
-		store: b.Store, bus: b.Bus, poll: o.Poll, log: o.Logger, index: x, keep: keep,
+		store: b.Store, bus: b.Bus, poll: e.options.Poll, log: e.log, now: e.now, epoch: e.Epoch, other: b.Limits.Shared,
+		index: e.index, keep: e.values.keep,
 		early: map[Revision]Commit{}, keys: map[Key]*keyWait{}, grown: make(chan struct{}, 1),
 	}
 }
@@ -71,14 +79,9 @@ func (t *tail) offer(c Commit) {
 // apply makes the next commit visible on this node; t.mu is held.
 func (t *tail) apply(c Commit) {
 	delete(t.early, c.Revision)
-	var ruled []ruledSpace
-	for _, ch := range c.Changes {
-		it, ns := t.index.apply(ch)
-		if ns != "" {
-			env, _, _, _ := ch.Entry.Key.Split()
-			ruled = append(ruled, ruledSpace{env, ns})
-		}
-		if ch.Do == OpPut && it.revision == c.Revision {
+	items, ruled := t.index.apply(c)
+	for i, it := range items {
+		if ch := &c.Changes[i]; ch.Do == OpPut && it.revision == c.Revision {
 			entry := ch.Entry
 			t.keep(it, &entry)
 		}
@@ -176,17 +179,45 @@ func (t *tail) look(ctx context.Context) error {
 	t.looking.Lock()
 	defer t.looking.Unlock()
 	for {
-		commits, err := t.store.Log(ctx, t.head(), 0)
+		asked := t.now()
+		commits, err := t.read(ctx)
 		if err != nil {
 			return err
 		}
 		if len(commits) == 0 {
+			t.heard.Store(asked.UnixMicro())
 			return nil
 		}
 		for _, c := range commits {
 			t.offer(c)
 		}
 	}
+}
+
+func (t *tail) read(ctx context.Context) ([]Commit, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return t.store.Log(ctx, t.head(), 0)
+}
+
+// silence returns for how long the store has not been heard of.
+func (t *tail) silence() time.Duration {
+	return t.now().Sub(time.UnixMicro(t.heard.Load()))
+}
+
+// errRewritten says that the store's history is not the one that this node follows.
+var errRewritten = errors.New("the log was rewritten")
+
+// verify finds out whether the store still has the history that this node follows.
+func (t *tail) verify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	head := t.head()
+	status, err := t.store.Status(ctx)
+	if err == nil && (status.Epoch != t.epoch() || status.Head < head) {
+		return errRewritten
+	}
+	return err
 }
 
 // run follows hints, and looks by itself every poll. rebuild is called when the log no longer leads on from here.
@@ -203,11 +234,15 @@ func (t *tail) run(ctx context.Context, rebuild func(context.Context) error) {
 			hints = h
 		}
 		look := false
+		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			look = true
+			if t.other {
+				err = t.verify(ctx)
+			}
 		case h, ok := <-hints:
 			if !ok {
 				hints = nil
@@ -220,8 +255,10 @@ func (t *tail) run(ctx context.Context, rebuild func(context.Context) error) {
 		if !look {
 			continue
 		}
-		err := t.look(ctx)
-		if errors.Is(err, ErrCompacted) {
+		if err == nil {
+			err = t.look(ctx)
+		}
+		if errors.Is(err, ErrCompacted) || errors.Is(err, errRewritten) {
 			err = rebuild(ctx)
 		}
 		if err != nil && ctx.Err() == nil {

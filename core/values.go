@@ -106,6 +106,8 @@ func (v *values) load(ctx context.Context, items []*item, entries []*Entry, miss
 		keys = append(keys, k)
 		atLeast = max(atLeast, items[i].revision)
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	page, err := v.store.Get(ctx, keys, atLeast)
 	if err != nil {
 		return err

@@ -345,13 +345,15 @@ func TestEveryEndsRatherThanConflates(t *testing.T) {
 	s := w.stream(t, "root")
 	s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Every: true})
 	s.expect("subscribed")
+	last := w.stream(t, "root")
+	last.w.Subscribe(sub("last"))
+	last.expect("subscribed")
 	for i := range 8300 {
 		w.write(t, "root", put("k", fmt.Sprint(i)))
 	}
-	var err error
-	for err == nil {
-		_, _, err = s.w.Next(w.ctx)
-	}
+	w.write(t, "root", put("last", "1"))
+	last.expect("update last 1") // everything has been handed out by now
+	_, _, err := s.w.Next(w.ctx)
 	want(t, err, core.ErrSlow)
 }
 
