@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -278,35 +278,25 @@ func TestANamespaceChangeResets(t *testing.T) {
 }
 
 func TestAnotherPolicyResets(t *testing.T) {
-	w := start(t, core.Options{Authorizer: &switching{}})
+	policy := &switching{}
+	w := start(t, core.Options{Authorizer: policy})
 	w.write(t, "root", put("k", "1"))
 	s := w.stream(t, "root")
 	s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Snapshot: true})
 	s.expect("subscribed", "update k 1 snapshot", "bookmark synced")
-	theSwitch.Lock()
-	closed = true
-	theSwitch.Unlock()
+	policy.closed.Store(true)
 	s.expect("reset", "bookmark synced")
 }
 
-var (
-	theSwitch sync.Mutex
-	closed    bool
-)
-
 // switching allows everything until it is closed, then denies reading.
-type switching struct{}
+type switching struct{ closed atomic.Bool }
 
-func (switching) Authorize(_ context.Context, _ *core.Subject, ask core.Access) (core.Decision, error) {
-	theSwitch.Lock()
-	defer theSwitch.Unlock()
-	return core.Decision{Allow: !closed || ask.Action != core.ActionRead}, nil
+func (s *switching) Authorize(_ context.Context, _ *core.Subject, ask core.Access) (core.Decision, error) {
+	return core.Decision{Allow: !s.closed.Load() || ask.Action != core.ActionRead}, nil
 }
 
-func (switching) Generation() uint64 {
-	theSwitch.Lock()
-	defer theSwitch.Unlock()
-	if closed {
+func (s *switching) Generation() uint64 {
+	if s.closed.Load() {
 		return 1
 	}
 	return 0
