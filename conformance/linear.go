@@ -43,8 +43,11 @@ func stress(t testing.TB, s *subject) {
 	for i := range 3 {
 		watchers = append(watchers, follow(t, c.engines, i, i > 0))
 	}
+	rounds, operations := 0, 0
+	defer func() { t.Logf("%d operations in %d rounds", operations, rounds) }()
 	seeds(t, 4*time.Second, func(round uint64) {
 		history := c.round(t, s, round)
+		rounds, operations = rounds+1, operations+len(history)
 		judge(t, history)
 		final := map[string]int64{}
 		for i := range spread {
