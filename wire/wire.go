@@ -77,5 +77,6 @@ const (
 	HeaderRevision    = "X-DynConfig-Revision"
 	HeaderMinRevision = "X-DynConfig-Min-Revision"
 	HeaderIdempotency = "Idempotency-Key"
+	HeaderStale       = "X-DynConfig-Stale" // seconds for which the store has been away from the node that answers
 	HeaderRequestID   = "X-Request-Id"
 )

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/wire"
@@ -97,4 +98,11 @@ func peer(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// stale tells for how long the store has been away, if it is.
+func (c *call) stale(d time.Duration) {
+	if d > 0 {
+		c.Header().Set(wire.HeaderStale, strconv.Itoa(int(d/time.Second)))
+	}
 }

@@ -39,6 +39,7 @@ func (c *call) get(kind core.Kind, show func(core.Item) []byte) error {
 		return c.hide(kind, err)
 	}
 	c.tag(it.Entry.Version)
+	c.stale(it.Stale)
 	if it.NotModified || known != nil && known.Holds(it.Entry.Version) {
 		c.none(http.StatusNotModified)
 		return nil
@@ -102,6 +103,7 @@ func (c *call) list(kind core.Kind, member string) error {
 	if err != nil {
 		return err
 	}
+	c.stale(l.Stale)
 	cursor := ""
 	if l.Next != "" {
 		cursor = c.seal(f, l.Next)

@@ -41,7 +41,7 @@ func keyOperations() []*operation {
 				"version; `since_version=0` waits for a key that is absent.",
 			params: getParams(), run: getKey,
 			answers: []answer{
-				{status: 200, about: "The key.", shape: wire.Item{}, example: exampleItem, headers: []string{"ETag"}},
+				{status: 200, about: "The key.", shape: wire.Item{}, example: exampleItem, headers: []string{"ETag", wire.HeaderStale}},
 				{status: 304, about: "There is no newer version than the one named.", headers: []string{"ETag"}},
 			},
 			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
@@ -149,6 +149,7 @@ func listKeys(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.stale(l.Stale)
 	c.json(http.StatusOK, listJSON("keys", l, "", true))
 	return nil
 }
