@@ -132,7 +132,8 @@ func TestAResetOfSomePatternsKeepsTheOthers(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, &fake{snapshot: []wire.Frame{
 		inSnapshot(update("app.a", 1, "e:2")), inSnapshot(update("other.b", 1, "e:3")), synced("e:4"),
-		{Event: "reset", Revision: "e:5", Patterns: []string{"app.*"}}, synced("e:5"), update("app.last", 1, "e:6"),
+		{Event: "reset", Revision: "e:5", Patterns: []string{"app.*"}},
+		synced("e:5"), update("app.last", 1, "e:6"),
 	}})
 	m := mirror(t, f, "app.*", "other.*")
 	got := upTo(t, run(t, m), "app.last ->1")

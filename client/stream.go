@@ -42,7 +42,7 @@ func (c *Client) dial(ctx context.Context, silence time.Duration) (*stream, erro
 	}
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, res, err := websocket.Dial(dialing, c.url("/watch", nil), &websocket.DialOptions{
+	conn, res, err := websocket.Dial(dialing, c.url("/watch", nil), &websocket.DialOptions{ //nolint:bodyclose // the dialer has read it
 		HTTPClient: c.o.HTTPClient, HTTPHeader: header, Subprotocols: []string{wire.Subprotocol},
 	})
 	switch {

@@ -160,7 +160,8 @@ func TestAResetStartsOverAlsoWhenItsSnapshotIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := append([]client.Event{
-		{Event: "reset", Revision: "f:9", Patterns: []string{"app.*"}}, inSnapshot(update("app.a", 1, "f:3")),
+		{Event: "reset", Revision: "f:9", Patterns: []string{"app.*"}},
+		inSnapshot(update("app.a", 1, "f:3")),
 		{Event: "reset"}, // of everything: what other.c was is not known any more
 	}, whole...)
 	if d := cmp.Diff(want, got); d != "" {

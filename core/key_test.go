@@ -26,9 +26,18 @@ func TestPatternsSelectKeysBelowANamespaceByEitherSeparator(t *testing.T) {
 		pattern, key string
 		want         bool
 	}{
-		{"app.*", "app.x", true}, {"app.*", "app/x", true}, {"app/*", "app.x.y", true}, {"app.*", "app", false},
-		{"app.*", "apple", false}, {"app.*", "app0", false}, {"app.*", "app-x", false}, {"*", "anything", true},
-		{"app.x", "app.x", true}, {"app.x", "app/x", false}, {"a.b.*", "a/b.c", false}, {"a.b.*", "a.b/c", true},
+		{"app.*", "app.x", true},
+		{"app.*", "app/x", true},
+		{"app/*", "app.x.y", true},
+		{"app.*", "app", false},
+		{"app.*", "apple", false},
+		{"app.*", "app0", false},
+		{"app.*", "app-x", false},
+		{"*", "anything", true},
+		{"app.x", "app.x", true},
+		{"app.x", "app/x", false},
+		{"a.b.*", "a/b.c", false},
+		{"a.b.*", "a.b/c", true},
 	} {
 		p, err := ParsePattern(c.pattern)
 		if err != nil {

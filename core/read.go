@@ -123,7 +123,6 @@ func (e *Engine) held(ctx context.Context, c Caller, env EnvID, r Read) (Item, e
 		case <-until.C:
 			over = true
 		case <-ctx.Done():
-			err = ctx.Err()
 		}
 		release()
 		if ctx.Err() != nil {

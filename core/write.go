@@ -101,8 +101,8 @@ func (e *Engine) follow(ctx context.Context, conflict *ConflictError, try int) e
 
 // refusal reports whether an error depends on what this node knows of the state.
 func refusal(err error) bool {
-	switch KindOf(err) { //nolint:errorlint // KindOf returns the sentinel itself
-	case ErrNotFound, ErrForbidden, ErrPrecondition, ErrConflict:
+	switch kind := KindOf(err); {
+	case errors.Is(kind, ErrNotFound), errors.Is(kind, ErrForbidden), errors.Is(kind, ErrPrecondition), errors.Is(kind, ErrConflict):
 		return true
 	}
 	return false

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func TestHeadFloorAndIDsComeBackAsTheyWere(t *testing.T) {
 
 func TestALaterFormatIsRefusedByName(t *testing.T) {
 	_, err := decodeEntry("k", []byte{9, 0})
-	if core.KindOf(err) != core.ErrInternal || !strings.Contains(err.Error(), "format 9") {
+	if !errors.Is(core.KindOf(err), core.ErrInternal) || !strings.Contains(err.Error(), "format 9") {
 		t.Errorf("got %v, want an internal error about format 9", err)
 	}
 }

@@ -140,7 +140,7 @@ func watched(t *testing.T, c *client.Client) (*client.Mirror, <-chan client.Chan
 	go func() { done <- m.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		_ = <-done // what cancelling ends with
 	})
 	<-m.Ready()
 	return m, changes

@@ -31,8 +31,8 @@ func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
 		o := client.WatchOptions{Patterns: []string{"app.*"}, Snapshot: true}
 		ctx, cancel := contextWithError(t)
 		o.Lost = func(err error, _ time.Duration) { told <- err; cancel(errEnough) }
-		for e := range c.Watch(ctx, o) {
-			if e.Synced {
+		for e, err := range c.Watch(ctx, o) {
+			if err == nil && e.Synced {
 				close(following)
 			}
 		}

@@ -53,7 +53,7 @@ func TestTokenComesInAuthorizationAlone(t *testing.T) {
 				t.Fatalf("got %q, %v, want %q, %v", got, err, c.want, c.kind)
 			}
 			var e *core.Error
-			if errors.As(err, &e) && (e.Kind == core.ErrUnauthenticated && e.Detail != "Invalid JWT" || strings.Contains(e.Error(), "abc")) {
+			if errors.As(err, &e) && (errors.Is(e.Kind, core.ErrUnauthenticated) && e.Detail != "Invalid JWT" || strings.Contains(e.Error(), "abc")) {
 				t.Errorf("says %q", e.Error())
 			}
 		})

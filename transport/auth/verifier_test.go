@@ -242,9 +242,16 @@ func TestTimesAreHonouredWithThirtySecondsOfLeeway(t *testing.T) {
 			offset int64
 			want   bool
 		}{
-			{"exp", 1, true}, {"exp", -29, true}, {"exp", -30, false}, {"exp", -3600, false},
-			{"nbf", 0, true}, {"nbf", 30, true}, {"nbf", 31, false},
-			{"iat", 0, true}, {"iat", 30, true}, {"iat", 31, false},
+			{"exp", 1, true},
+			{"exp", -29, true},
+			{"exp", -30, false},
+			{"exp", -3600, false},
+			{"nbf", 0, true},
+			{"nbf", 30, true},
+			{"nbf", 31, false},
+			{"iat", 0, true},
+			{"iat", 30, true},
+			{"iat", 31, false},
 		} {
 			token := sign(jwt.SigningMethodEdDSA, key, "", good(map[string]any{c.claim: now + c.offset}))
 			t.Logf("%s %+d s", c.claim, c.offset)
