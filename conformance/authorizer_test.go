@@ -55,7 +55,7 @@ func TestASoundAuthorizerPasses(t *testing.T) { RunAuthorizer(t, openLists) }
 // sick is an Authorizer of which some methods do something else with the one behind it.
 type sick struct {
 	core.Authorizer
-	authorize func(a core.Authorizer, ctx context.Context, who *core.Subject, ask core.Access) (core.Decision, error)
+	authorize func(ctx context.Context, a core.Authorizer, who *core.Subject, ask core.Access) (core.Decision, error)
 	still     bool // the generation stays
 }
 
@@ -63,7 +63,7 @@ func (s sick) Authorize(ctx context.Context, who *core.Subject, ask core.Access)
 	if s.authorize == nil {
 		return s.Authorizer.Authorize(ctx, who, ask)
 	}
-	return s.authorize(s.Authorizer, ctx, who, ask)
+	return s.authorize(ctx, s.Authorizer, who, ask)
 }
 
 func (s sick) Generation() uint64 {
@@ -80,7 +80,7 @@ func TestEveryPromiseOfAnAuthorizerCatchesItsMutant(t *testing.T) {
 		sick   func() sick
 	}{
 		{"allows what it does not understand", "zero denies", func() sick {
-			return sick{authorize: func(a core.Authorizer, ctx context.Context, who *core.Subject, ask core.Access) (core.Decision, error) {
+			return sick{authorize: func(ctx context.Context, a core.Authorizer, who *core.Subject, ask core.Access) (core.Decision, error) {
 				if ask.Kind == "" {
 					return core.Decision{Allow: true}, nil
 				}
@@ -91,7 +91,7 @@ func TestEveryPromiseOfAnAuthorizerCatchesItsMutant(t *testing.T) {
 			return remembering(func(who *core.Subject, ask core.Access) any { return who.Username + ask.Key })
 		}},
 		{"fails with an open door", "an error comes with a denial", func() sick {
-			return sick{authorize: func(a core.Authorizer, ctx context.Context, who *core.Subject, ask core.Access) (core.Decision, error) {
+			return sick{authorize: func(ctx context.Context, a core.Authorizer, who *core.Subject, ask core.Access) (core.Decision, error) {
 				if ctx.Err() != nil {
 					return core.Decision{Allow: true}, errors.New("given up")
 				}
@@ -122,7 +122,7 @@ func TestEveryPromiseOfAnAuthorizerCatchesItsMutant(t *testing.T) {
 // remembering answers with what it answered before under the same key.
 func remembering(key func(who *core.Subject, ask core.Access) any) sick {
 	var known sync.Map
-	return sick{authorize: func(a core.Authorizer, ctx context.Context, who *core.Subject, ask core.Access) (core.Decision, error) {
+	return sick{authorize: func(ctx context.Context, a core.Authorizer, who *core.Subject, ask core.Access) (core.Decision, error) {
 		if d, ok := known.Load(key(who, ask)); ok {
 			return d.(core.Decision), nil
 		}

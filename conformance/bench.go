@@ -36,7 +36,7 @@ func Bench(b *testing.B, open Opener, o Options) {
 			m.run(b, s.Backend)
 		})
 	}
-	if abilities(b, open, o)[needsBus] && o.Peer != nil {
+	if (needsBus|needsPeer)&^abilities(b, open, o) == 0 {
 		b.Run("hint of a commit", func(b *testing.B) {
 			s := newSubject(b, open, o)
 			hints(b, s.peer(b), s.Backend)
@@ -129,7 +129,7 @@ func log1000(b *testing.B, s *core.Backend) {
 
 // hints measures from the call of Commit on one node to the arrival of the hint at another.
 func hints(b *testing.B, from, to *core.Backend) {
-	heard := listen(b, b.Context(), to)
+	heard := listen(b.Context(), b, to)
 	for i := 0; b.Loop(); i++ {
 		c, err := from.Store.Commit(b.Context(), benchTxn(1, i))
 		if err != nil {

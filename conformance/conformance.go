@@ -43,19 +43,27 @@ type promise struct {
 	test  func(t testing.TB, s *subject)
 }
 
-// need is what a backend must have for a promise to concern it.
-type need string
+// need is a set of what a backend must have for a promise to concern it.
+type need uint8
 
 const (
-	needsReopen  need = "Options.Reopen"
-	needsBreak   need = "Options.Break"
-	needsPeer    need = "Options.Peer"
-	needsBus     need = "a Bus"
-	needsCache   need = "a Cache"
-	needsLimiter need = "a Limiter"
-
-	needsBusAndBreak need = "a Bus and Options.Break"
+	needsPeer need = 1 << iota
+	needsReopen
+	needsBreak
+	needsBus
+	needsCache
+	needsLimiter
 )
+
+func (n need) String() string {
+	var names []string
+	for i, name := range []string{"Options.Peer", "Options.Reopen", "Options.Break", "a Bus", "a Cache", "a Limiter"} {
+		if n&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " and ")
+}
 
 // promises returns the whole suite, topic by topic.
 func promises() []promise {
@@ -78,8 +86,8 @@ func Run(t *testing.T, open Opener, o Options) {
 	has := abilities(t, open, o)
 	t.Run("promise", func(t *testing.T) {
 		for _, p := range promises() {
-			if p.needs != "" && !has[p.needs] {
-				t.Logf("does not concern this backend, which lacks %s: %s", p.needs, p.name)
+			if lacks := p.needs &^ has; lacks != 0 {
+				t.Logf("does not concern this backend, which lacks %s: %s", lacks, p.name)
 				continue
 			}
 			t.Run(p.name, func(t *testing.T) {
@@ -105,20 +113,25 @@ func Run(t *testing.T, open Opener, o Options) {
 }
 
 // abilities opens a backend to see which optional parts it has.
-func abilities(t testing.TB, open Opener, o Options) map[need]bool {
+func abilities(t testing.TB, open Opener, o Options) need {
 	b := open(t)
 	defer func() { _ = b.Close() }()
-	return map[need]bool{
+	var has need
+	for n, there := range map[need]bool{
 		needsPeer: o.Peer != nil, needsReopen: o.Reopen != nil, needsBreak: o.Break != nil,
 		needsBus: b.Bus != nil, needsCache: b.Cache != nil, needsLimiter: b.Limiter != nil,
-		needsBusAndBreak: b.Bus != nil && o.Break != nil,
+	} {
+		if there {
+			has |= n
+		}
 	}
+	return has
 }
 
-func concerns(name string, has map[need]bool) bool {
+func concerns(name string, has need) bool {
 	for _, p := range promises() {
 		if p.name == name {
-			return p.needs == "" || has[p.needs]
+			return p.needs&^has == 0
 		}
 	}
 	return false

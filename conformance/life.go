@@ -109,8 +109,8 @@ func errorsAreOurs(t testing.TB, s *subject) {
 		for name, call := range calls(s.Backend) {
 			if err := call(ctx); err != nil {
 				ours(t, name+", "+what+",", err)
-				if kind := core.KindOf(err); kind != core.ErrUnavailable { //nolint:errorlint // identity is what a kind is
-					t.Errorf("%s, %s, is %v, want unavailable", name, what, kind)
+				if !errors.Is(err, core.ErrUnavailable) {
+					t.Errorf("%s, %s, is %v, want unavailable", name, what, err)
 				}
 			}
 		}

@@ -169,7 +169,7 @@ func (c *client) act(t testing.TB, round uint64) (op porcupine.Operation, ok boo
 		ctx, cancel = context.WithTimeout(t.Context(), time.Duration(c.IntN(3000))*time.Microsecond)
 	}
 	defer cancel()
-	op = porcupine.Operation{Input: a, Call: c.cluster.at(), Return: open}
+	op = porcupine.Operation{Input: a, Call: c.cluster.at(), Return: never}
 	var o outcome
 	if a.do == "get" {
 		o = c.get(ctx, t, a)

@@ -54,12 +54,12 @@ func prefixIsLiteral(t testing.TB, s *subject) {
 
 // after returns the first key that does not begin with prefix, "" if there is none.
 func after(prefix core.Key) core.Key {
-	trimmed := strings.TrimRight(string(prefix), "\xff")
-	if trimmed == "" {
-		return ""
+	for last := len(prefix) - 1; last >= 0; last-- {
+		if prefix[last] < 0xff {
+			return prefix[:last] + core.Key([]byte{prefix[last] + 1})
+		}
 	}
-	last := len(trimmed) - 1
-	return core.Key(trimmed[:last] + string([]byte{trimmed[last] + 1}))
+	return ""
 }
 
 func rangeIsHalfOpen(t testing.TB, s *subject) {

@@ -21,7 +21,7 @@ func eachCheck(change func(c *core.Check)) func() func(*core.Backend) {
 
 // onRefusal does something to the store after it refused a transaction.
 func onRefusal(do func(s core.Store, txn core.Txn)) func() func(*core.Backend) {
-	return patch(patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+	return patch(patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 		c, err := s.Commit(ctx, txn)
 		if errors.Is(err, core.ErrConflict) {
 			do(s, txn)
@@ -34,7 +34,7 @@ var checkMutants = []mutant{
 	{"ignores version checks", "a version check holds for that version alone", eachCheck(func(c *core.Check) { c.Version = nil })},
 	{"ignores rules checks", "a rules check fails after an ACL change, not after a value change", eachCheck(func(c *core.Check) { c.Rules = nil })},
 	{"takes a tombstone for nothing", "version 0 means that there is no entry, not even a tombstone", patch(patched{
-		commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			checks := slices.Clone(txn.Checks)
 			for i, c := range checks {
 				page, err := s.Get(ctx, []core.Key{c.Key}, 0)
@@ -55,7 +55,7 @@ var checkMutants = []mutant{
 		_, _ = s.Commit(context.Background(), core.Txn{})
 	})},
 	{"does not say what it holds instead", "a conflict names what is held", patch(patched{
-		commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			c, err := s.Commit(ctx, txn)
 			var held *core.ConflictError
 			if errors.As(err, &held) {
@@ -65,7 +65,7 @@ var checkMutants = []mutant{
 		},
 	})},
 	{"checks first and acts later", "one writer wins a contested version", patch(patched{
-		commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			for _, c := range txn.Checks {
 				page, err := s.Get(ctx, []core.Key{c.Key}, 0)
 				if err != nil {
@@ -99,7 +99,7 @@ var checkMutants = []mutant{
 	{"says that it takes more than it does", "the largest transaction is taken", limited(func(l *core.Limits) { l.MaxOps *= 2 })},
 	{"takes more than it says", "a larger transaction is too large and changes nothing", limited(func(l *core.Limits) { l.MaxOps = core.MinOps })},
 	{"has no room for what encryption adds", "the largest entry is taken", patch(patched{
-		commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			for _, op := range txn.Ops {
 				if len(op.Doc.Value) > core.MaxValue {
 					return core.Commit{}, core.Errorf(core.ErrTooLarge, "Value is too large")

@@ -23,7 +23,7 @@ func eachOp(change func(op *core.Op)) func() func(*core.Backend) {
 }
 
 func eachTxn(change func(txn *core.Txn)) func() func(*core.Backend) {
-	return patch(patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+	return patch(patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 		change(&txn)
 		return s.Commit(ctx, txn)
 	}})
@@ -31,7 +31,7 @@ func eachTxn(change func(txn *core.Txn)) func() func(*core.Backend) {
 
 // eachCommit changes what Commit answers.
 func eachCommit(change func(txn core.Txn, c *core.Commit)) func() func(*core.Backend) {
-	return patch(patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+	return patch(patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 		c, err := s.Commit(ctx, txn)
 		if err == nil {
 			change(txn, &c)
@@ -68,7 +68,7 @@ var commitMutants = []mutant{
 	{"numbers from a sequence with gaps", "revisions are dense under 8 writers on two nodes", eachCommit(func(_ core.Txn, c *core.Commit) { c.Revision *= 2 })},
 	{"lets only one writer in at a time", "64 unconditional writers of one key all succeed", func() func(*core.Backend) {
 		var busy sync.Mutex
-		return patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			if !busy.TryLock() {
 				return core.Commit{}, core.Errorf(core.ErrConflict, "Somebody else is writing")
 			}
@@ -117,14 +117,14 @@ var commitMutants = []mutant{
 		return !e.Doc.Expires.IsZero() && e.Doc.Expires.Before(time.Now())
 	})},
 	{"takes the time as it comes", "time never goes back and is UTC in microseconds", eachCommit(func(txn core.Txn, c *core.Commit) { c.Meta.Time = txn.Meta.Time })},
-	{"sorts the keys of its caller", "arguments are not kept and results belong to the caller", patch(patched{get: func(s core.Store, ctx context.Context, keys []core.Key, atLeast core.Revision) (core.Page, error) {
+	{"sorts the keys of its caller", "arguments are not kept and results belong to the caller", patch(patched{get: func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error) {
 		slices.Sort(keys)
 		return s.Get(ctx, keys, atLeast)
 	}})},
 	{"answers everybody with the same slice", "arguments are not kept and results belong to the caller", func() func(*core.Backend) {
 		var mu sync.Mutex
 		answers := map[core.Revision][]core.Commit{}
-		return patched{log: func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
+		return patched{log: func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if answers[after] == nil {
@@ -143,24 +143,24 @@ var commitMutants = []mutant{
 	{"forgets IDs in a compaction", "a repeated ID returns the first commit after compaction", func() func(*core.Backend) {
 		compactions := 0
 		return patched{
-			compact: func(s core.Store, ctx context.Context, upTo core.Revision, keep int) error {
+			compact: func(ctx context.Context, s core.Store, upTo core.Revision, keep int) error {
 				compactions++
 				return s.Compact(ctx, upTo, keep)
 			},
-			commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
-				return commitAs(s, ctx, txn, txn.Meta.ID+strconv.Itoa(compactions))
+			commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
+				return commitAs(ctx, s, txn, txn.Meta.ID+strconv.Itoa(compactions))
 			},
 		}.infect
 	}},
 	{"looks for an ID before it takes its turn", "racing repeats of an ID make one commit", func() func(*core.Backend) {
 		var known sync.Map
 		var made counter
-		return patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			if c, ok := known.Load(txn.Meta.ID); ok {
 				return c.(core.Commit), nil
 			}
 			time.Sleep(time.Millisecond)
-			c, err := commitAs(s, ctx, txn, txn.Meta.ID+strconv.Itoa(made.next()))
+			c, err := commitAs(ctx, s, txn, txn.Meta.ID+strconv.Itoa(made.next()))
 			if err == nil {
 				known.Store(txn.Meta.ID, c)
 			}
@@ -169,7 +169,7 @@ var commitMutants = []mutant{
 	}},
 	{"remembers the ID of what it refused", "the ID of a refused transaction is free", func() func(*core.Backend) {
 		var refused sync.Map
-		return patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			if err, ok := refused.Load(txn.Meta.ID); ok {
 				return core.Commit{}, err.(error)
 			}
@@ -200,7 +200,7 @@ func (c *counter) next() int {
 }
 
 // commitAs commits under another ID than it says.
-func commitAs(s core.Store, ctx context.Context, txn core.Txn, id string) (core.Commit, error) { //nolint:revive // as patched has it
+func commitAs(ctx context.Context, s core.Store, txn core.Txn, id string) (core.Commit, error) {
 	said := txn.Meta.ID
 	txn.Meta.ID = id
 	c, err := s.Commit(ctx, txn)
@@ -212,8 +212,8 @@ func commitAs(s core.Store, ctx context.Context, txn core.Txn, id string) (core.
 func otherIDs(of func(n int) string) func() func(*core.Backend) {
 	return func() func(*core.Backend) {
 		var calls counter
-		return patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
-			return commitAs(s, ctx, txn, txn.Meta.ID+of(calls.next()))
+		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
+			return commitAs(ctx, s, txn, txn.Meta.ID+of(calls.next()))
 		}}.infect
 	}
 }
@@ -222,8 +222,8 @@ func idsOfHandle() func(*core.Backend) {
 	var handles counter
 	return func(b *core.Backend) {
 		own := strconv.Itoa(handles.next())
-		patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
-			return commitAs(s, ctx, txn, txn.Meta.ID+own)
+		patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
+			return commitAs(ctx, s, txn, txn.Meta.ID+own)
 		}}.infect(b)
 	}
 }

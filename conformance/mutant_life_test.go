@@ -17,7 +17,7 @@ var lifeMutants = []mutant{
 		var starts counter
 		return func(b *core.Backend) {
 			n := starts.next()
-			patched{status: func(s core.Store, ctx context.Context) (core.Status, error) {
+			patched{status: func(ctx context.Context, s core.Store) (core.Status, error) {
 				st, err := s.Status(ctx)
 				st.Epoch += strconv.Itoa(n)
 				return st, err
@@ -25,14 +25,14 @@ var lifeMutants = []mutant{
 		}
 	}},
 	{"gives all stores one epoch", "the epoch is the store's own, on every node", patch(patched{
-		status: func(s core.Store, ctx context.Context) (core.Status, error) {
+		status: func(ctx context.Context, s core.Store) (core.Status, error) {
 			st, err := s.Status(ctx)
 			st.Epoch = strings.Repeat("a", 8)
 			return st, err
 		},
 	})},
 	{"writes to find out how it is", "status writes nothing", patch(patched{
-		status: func(s core.Store, ctx context.Context) (core.Status, error) {
+		status: func(ctx context.Context, s core.Store) (core.Status, error) {
 			_, _ = s.Commit(ctx, core.Txn{})
 			return s.Status(ctx)
 		},
@@ -53,7 +53,7 @@ var lifeMutants = []mutant{
 		return func(b *core.Backend) { b.Close = func() error { return nil } }
 	}},
 	{"shows the errors of its library", "every error is one of ours", patch(patched{
-		history: func(s core.Store, ctx context.Context, key core.Key, before core.Revision, limit int) ([]core.Record, error) {
+		history: func(ctx context.Context, s core.Store, key core.Key, before core.Revision, limit int) ([]core.Record, error) {
 			h, err := s.History(ctx, key, before, limit)
 			var own *core.Error
 			if errors.As(err, &own) {
@@ -64,7 +64,7 @@ var lifeMutants = []mutant{
 	})},
 	{"ends a batch with the caller who began it", "a caller who gives up aborts nobody else", func() func(*core.Backend) {
 		var aborted atomic.Bool
-		return patched{commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			if ctx.Err() != nil {
 				aborted.Store(true)
 			} else if aborted.Swap(false) {
@@ -77,7 +77,7 @@ var lifeMutants = []mutant{
 		return func(b *core.Backend) { b.Store = &lazy{Store: b.Store} }
 	}},
 	{"acknowledges what a killed server did not get", "an acknowledged commit survives a kill", patch(patched{
-		commit: func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error) {
+		commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			c, err := s.Commit(ctx, txn)
 			if errors.Is(err, core.ErrUnavailable) {
 				return core.Commit{Revision: 1, Meta: txn.Meta}, nil

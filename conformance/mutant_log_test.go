@@ -10,7 +10,7 @@ import (
 )
 
 func eachLog(change func(log []core.Commit) []core.Commit) func() func(*core.Backend) {
-	return patch(patched{log: func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
+	return patch(patched{log: func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 		log, err := s.Log(ctx, after, limit)
 		return change(log), err
 	}})
@@ -24,12 +24,12 @@ var logMutants = []mutant{
 		return log
 	})},
 	{"repeats the commit that was named", "cut at every revision and resumed, the log is the same", patch(patched{
-		log: func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
+		log: func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 			return s.Log(ctx, max(after-1, 0), limit)
 		},
 	})},
 	{"puts the whole log on one page", "a log page is about 4 MiB and holds at least one commit", patch(patched{
-		log: func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
+		log: func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 			var whole []core.Commit
 			for {
 				log, err := s.Log(ctx, after+core.Revision(len(whole)), limit)
@@ -41,7 +41,7 @@ var logMutants = []mutant{
 		},
 	})},
 	{"takes what is ahead for compacted", "ahead of the head the log is empty", patch(patched{
-		log: func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
+		log: func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 			if r, err := s.Sync(ctx); err == nil && after > r {
 				return nil, core.Errorf(core.ErrCompacted, "Revision is not known")
 			}
@@ -53,7 +53,7 @@ var logMutants = []mutant{
 		return h
 	})},
 	{"ignores where a history should end", "history ends before the revision asked", patch(patched{
-		history: func(s core.Store, ctx context.Context, key core.Key, _ core.Revision, limit int) ([]core.Record, error) {
+		history: func(ctx context.Context, s core.Store, key core.Key, _ core.Revision, limit int) ([]core.Record, error) {
 			return s.History(ctx, key, 0, limit)
 		},
 	})},
@@ -61,14 +61,14 @@ var logMutants = []mutant{
 	{"answers below the floor with what is above", "below the floor the log is compacted, above it whole", patch(patched{log: logFromFloor})},
 	{"leaves holes for readers", "a reader during compaction gets whole pages or is told", patch(patched{log: logFromFloor})},
 	{"keeps no history below the floor", "history keeps the last changes of each key and all above the floor", patch(patched{
-		compact: func(s core.Store, ctx context.Context, upTo core.Revision, _ int) error {
+		compact: func(ctx context.Context, s core.Store, upTo core.Revision, _ int) error {
 			return s.Compact(ctx, upTo, 0)
 		},
 	})},
 	{"compacts tombstones away", "entries and tombstones outlive compaction", func() func(*core.Backend) {
 		var compacted atomic.Bool
 		return patched{
-			compact: func(s core.Store, ctx context.Context, upTo core.Revision, keep int) error {
+			compact: func(ctx context.Context, s core.Store, upTo core.Revision, keep int) error {
 				compacted.Store(true)
 				return s.Compact(ctx, upTo, keep)
 			},
@@ -81,11 +81,11 @@ var logMutants = []mutant{
 	{"lets the floor sink", "the floor never sinks", func() func(*core.Backend) {
 		var floor atomic.Int64
 		return patched{
-			compact: func(s core.Store, ctx context.Context, upTo core.Revision, keep int) error {
+			compact: func(ctx context.Context, s core.Store, upTo core.Revision, keep int) error {
 				floor.Store(int64(upTo))
 				return s.Compact(ctx, upTo, keep)
 			},
-			status: func(s core.Store, ctx context.Context) (core.Status, error) {
+			status: func(ctx context.Context, s core.Store) (core.Status, error) {
 				st, err := s.Status(ctx)
 				st.Floor = core.Revision(floor.Load())
 				return st, err
@@ -96,17 +96,17 @@ var logMutants = []mutant{
 		return func(b *core.Backend) {
 			var floor atomic.Int64
 			patched{
-				compact: func(_ core.Store, _ context.Context, upTo core.Revision, _ int) error {
+				compact: func(_ context.Context, _ core.Store, upTo core.Revision, _ int) error {
 					floor.Store(int64(upTo))
 					return nil
 				},
-				log: func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
+				log: func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 					if int64(after) < floor.Load() {
 						return nil, core.Errorf(core.ErrCompacted, "Revision is no longer kept")
 					}
 					return s.Log(ctx, after, limit)
 				},
-				status: func(s core.Store, ctx context.Context) (core.Status, error) {
+				status: func(ctx context.Context, s core.Store) (core.Status, error) {
 					st, err := s.Status(ctx)
 					st.Floor = core.Revision(floor.Load())
 					return st, err
@@ -117,14 +117,14 @@ var logMutants = []mutant{
 }
 
 func eachHistory(change func(h []core.Record) []core.Record) func() func(*core.Backend) {
-	return patch(patched{history: func(s core.Store, ctx context.Context, key core.Key, before core.Revision, limit int) ([]core.Record, error) {
+	return patch(patched{history: func(ctx context.Context, s core.Store, key core.Key, before core.Revision, limit int) ([]core.Record, error) {
 		h, err := s.History(ctx, key, before, limit)
 		return change(h), err
 	}})
 }
 
 // historyOfLog finds a key's history in the log, where a purge leaves it.
-func historyOfLog(s core.Store, ctx context.Context, key core.Key, before core.Revision, limit int) ([]core.Record, error) { //nolint:revive // as patched has it
+func historyOfLog(ctx context.Context, s core.Store, key core.Key, before core.Revision, limit int) ([]core.Record, error) {
 	log, err := s.Log(ctx, 0, 1000)
 	var out []core.Record
 	for _, c := range slices.Backward(log) {
@@ -138,7 +138,7 @@ func historyOfLog(s core.Store, ctx context.Context, key core.Key, before core.R
 }
 
 // logFromFloor passes over what is compacted.
-func logFromFloor(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) { //nolint:revive // as patched has it
+func logFromFloor(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 	log, err := s.Log(ctx, after, limit)
 	if errors.Is(err, core.ErrCompacted) {
 		st, err := s.Status(ctx)

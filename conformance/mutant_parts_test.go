@@ -10,7 +10,7 @@ import (
 // sickBus is a Bus of which some methods do something else with the one behind it.
 type sickBus struct {
 	core.Bus
-	announce func(b core.Bus, ctx context.Context, c core.Commit) error
+	announce func(ctx context.Context, b core.Bus, c core.Commit) error
 	hint     func(h core.Hint) (core.Hint, bool) // what becomes of a hint, and whether it is passed on
 	endless  bool                                // the channel is never closed
 }
@@ -27,7 +27,7 @@ func bus(s sickBus) func() func(*core.Backend) {
 
 func (s *sickBus) Announce(ctx context.Context, c core.Commit) error {
 	if s.announce != nil {
-		return s.announce(s.Bus, ctx, c)
+		return s.announce(ctx, s.Bus, c)
 	}
 	return s.Bus.Announce(ctx, c)
 }
@@ -66,7 +66,7 @@ var partMutants = []mutant{
 	{"cannot announce while nobody reads", "announce does not wait for a listener", func() func(*core.Backend) {
 		var sent counter
 		return func(b *core.Backend) {
-			bus(sickBus{announce: func(next core.Bus, ctx context.Context, c core.Commit) error {
+			bus(sickBus{announce: func(ctx context.Context, next core.Bus, c core.Commit) error {
 				if sent.next() > 256 {
 					return errSick
 				}
@@ -110,7 +110,7 @@ var partMutants = []mutant{
 			}
 		}
 	}},
-	{"caches without the version", "the cache never serves a value of another version", cache(func(c core.Cache, ctx context.Context, epoch string, e core.Entry) error {
+	{"caches without the version", "the cache never serves a value of another version", cache(func(ctx context.Context, c core.Cache, epoch string, e core.Entry) error {
 		for v := range int64(20) {
 			e.Version = v
 			if err := c.Put(ctx, epoch, e); err != nil {
@@ -119,17 +119,17 @@ var partMutants = []mutant{
 		}
 		return nil
 	})},
-	{"caches without the epoch", "the cache never serves a value of another version", cache(func(c core.Cache, ctx context.Context, _ string, e core.Entry) error {
+	{"caches without the epoch", "the cache never serves a value of another version", cache(func(ctx context.Context, c core.Cache, _ string, e core.Entry) error {
 		return errors.Join(c.Put(ctx, "aaaaaaaa", e), c.Put(ctx, "bbbbbbbb", e))
 	})},
-	{"caches nothing", "the cache keeps what it was given", cache(func(core.Cache, context.Context, string, core.Entry) error { return nil })},
+	{"caches nothing", "the cache keeps what it was given", cache(func(context.Context, core.Cache, string, core.Entry) error { return nil })},
 	{"counts on each node for itself", "the limit holds over two nodes", func() func(*core.Backend) {
 		return func(b *core.Backend) { b.Limiter = newParts() }
 	}},
-	{"has one budget for all", "principals do not share a budget", limiter(func(l core.Limiter, ctx context.Context, _ string, n int) (core.Budget, error) {
+	{"has one budget for all", "principals do not share a budget", limiter(func(ctx context.Context, l core.Limiter, _ string, n int) (core.Budget, error) {
 		return l.Take(ctx, "everybody", n)
 	})},
-	{"refuses without a word", "a refusal says when to come back", limiter(func(l core.Limiter, ctx context.Context, principal string, n int) (core.Budget, error) {
+	{"refuses without a word", "a refusal says when to come back", limiter(func(ctx context.Context, l core.Limiter, principal string, n int) (core.Budget, error) {
 		b, err := l.Take(ctx, principal, n)
 		b.Retry = 0
 		return b, err
@@ -137,7 +137,7 @@ var partMutants = []mutant{
 }
 
 // deaf reads the log of the beginning for ever.
-var deaf = patched{log: func(core.Store, context.Context, core.Revision, int) ([]core.Commit, error) { return nil, nil }}
+var deaf = patched{log: func(context.Context, core.Store, core.Revision, int) ([]core.Commit, error) { return nil, nil }}
 
 // lateBus listens with the bus of before, even when its backend is closed.
 type lateBus struct {
@@ -154,14 +154,14 @@ func (b *lateBus) Listen(ctx context.Context) (<-chan core.Hint, error) {
 
 type sickCache struct {
 	core.Cache
-	put func(c core.Cache, ctx context.Context, epoch string, e core.Entry) error
+	put func(ctx context.Context, c core.Cache, epoch string, e core.Entry) error
 }
 
 func (s *sickCache) Put(ctx context.Context, epoch string, e core.Entry) error {
-	return s.put(s.Cache, ctx, epoch, e)
+	return s.put(ctx, s.Cache, epoch, e)
 }
 
-func cache(put func(c core.Cache, ctx context.Context, epoch string, e core.Entry) error) func() func(*core.Backend) {
+func cache(put func(ctx context.Context, c core.Cache, epoch string, e core.Entry) error) func() func(*core.Backend) {
 	return func() func(*core.Backend) {
 		return func(b *core.Backend) { b.Cache = &sickCache{Cache: b.Cache, put: put} }
 	}
@@ -169,14 +169,14 @@ func cache(put func(c core.Cache, ctx context.Context, epoch string, e core.Entr
 
 type sickLimiter struct {
 	core.Limiter
-	take func(l core.Limiter, ctx context.Context, principal string, n int) (core.Budget, error)
+	take func(ctx context.Context, l core.Limiter, principal string, n int) (core.Budget, error)
 }
 
 func (s *sickLimiter) Take(ctx context.Context, principal string, n int) (core.Budget, error) {
-	return s.take(s.Limiter, ctx, principal, n)
+	return s.take(ctx, s.Limiter, principal, n)
 }
 
-func limiter(take func(l core.Limiter, ctx context.Context, principal string, n int) (core.Budget, error)) func() func(*core.Backend) {
+func limiter(take func(ctx context.Context, l core.Limiter, principal string, n int) (core.Budget, error)) func() func(*core.Backend) {
 	return func() func(*core.Backend) {
 		return func(b *core.Backend) { b.Limiter = &sickLimiter{Limiter: b.Limiter, take: take} }
 	}

@@ -29,7 +29,7 @@ var readMutants = []mutant{
 		return func(b *core.Backend) {
 			var mu sync.Mutex
 			var last core.Revision
-			patched{sync: func(s core.Store, ctx context.Context) (core.Revision, error) {
+			patched{sync: func(ctx context.Context, s core.Store) (core.Revision, error) {
 				r, err := s.Sync(ctx)
 				mu.Lock()
 				defer mu.Unlock()
@@ -39,7 +39,7 @@ var readMutants = []mutant{
 		}
 	}},
 	{"returns keys in the order of the question", "get returns the keys that there are, in order, tombstones included", patch(patched{
-		get: func(s core.Store, ctx context.Context, keys []core.Key, atLeast core.Revision) (core.Page, error) {
+		get: func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error) {
 			p, err := s.Get(ctx, keys, atLeast)
 			slices.SortFunc(p.Entries, func(a, b core.Entry) int { return slices.Index(keys, a.Key) - slices.Index(keys, b.Key) })
 			return p, err
@@ -47,12 +47,12 @@ var readMutants = []mutant{
 	})},
 	{"hides tombstones from get", "get returns the keys that there are, in order, tombstones included", dropEntries(func(e core.Entry) bool { return e.Deleted })},
 	{"reads a hundred keys at most", "get takes as many keys as it says, however large", patch(patched{
-		get: func(s core.Store, ctx context.Context, keys []core.Key, atLeast core.Revision) (core.Page, error) {
+		get: func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error) {
 			return s.Get(ctx, keys[:min(len(keys), 100)], atLeast)
 		},
 	})},
 	{"shows less than was asked for", "a page never shows less than was asked for", patch(patched{
-		get: func(s core.Store, ctx context.Context, keys []core.Key, _ core.Revision) (core.Page, error) {
+		get: func(ctx context.Context, s core.Store, keys []core.Key, _ core.Revision) (core.Page, error) {
 			return s.Get(ctx, keys, 0)
 		},
 	})},
@@ -63,20 +63,20 @@ var readMutants = []mutant{
 		return p
 	}})},
 	{"takes a prefix for a pattern", "a prefix is literal", patch(patched{list: like})},
-	{"includes the end of a range", "a range is half open", patch(patched{list: func(s core.Store, ctx context.Context, q core.Query) (core.Page, error) {
+	{"includes the end of a range", "a range is half open", patch(patched{list: func(ctx context.Context, s core.Store, q core.Query) (core.Page, error) {
 		if q.To != "" {
 			q.To += "\x00"
 		}
 		return s.List(ctx, q)
 	}})},
-	{"skips an entry between pages", "pages skip nothing and repeat nothing", patch(patched{list: func(s core.Store, ctx context.Context, q core.Query) (core.Page, error) {
+	{"skips an entry between pages", "pages skip nothing and repeat nothing", patch(patched{list: func(ctx context.Context, s core.Store, q core.Query) (core.Page, error) {
 		p, err := s.List(ctx, q)
 		if q.From != "" && len(p.Entries) > 1 {
 			p.Entries = p.Entries[1:]
 		}
 		return p, err
 	}})},
-	{"puts everything on one page", "a page is about 4 MiB and holds at least one entry", patch(patched{list: func(s core.Store, ctx context.Context, q core.Query) (core.Page, error) {
+	{"puts everything on one page", "a page is about 4 MiB and holds at least one entry", patch(patched{list: func(ctx context.Context, s core.Store, q core.Query) (core.Page, error) {
 		whole, err := s.List(ctx, q)
 		for whole.More && err == nil {
 			q.From = whole.Entries[len(whole.Entries)-1].Key + "\x00"
@@ -87,11 +87,11 @@ var readMutants = []mutant{
 		}
 		return whole, err
 	}})},
-	{"lists values although it need not", "a list leaves out values and tombstones when asked to", patch(patched{list: func(s core.Store, ctx context.Context, q core.Query) (core.Page, error) {
+	{"lists values although it need not", "a list leaves out values and tombstones when asked to", patch(patched{list: func(ctx context.Context, s core.Store, q core.Query) (core.Page, error) {
 		q.NoValue = false
 		return s.List(ctx, q)
 	}})},
-	{"ends a list at a page of tombstones", "tombstones do not end a list", patch(patched{list: func(s core.Store, ctx context.Context, q core.Query) (core.Page, error) {
+	{"ends a list at a page of tombstones", "tombstones do not end a list", patch(patched{list: func(ctx context.Context, s core.Store, q core.Query) (core.Page, error) {
 		wanted := q.Deleted
 		q.Deleted = true
 		p, err := s.List(ctx, q)
@@ -101,7 +101,7 @@ var readMutants = []mutant{
 		p.More = p.More && len(p.Entries) > 0
 		return p, err
 	}})},
-	{"shows R+1 before R", "nobody sees R+1 before R", patch(patched{log: func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
+	{"shows R+1 before R", "nobody sees R+1 before R", patch(patched{log: func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error) {
 		log, err := s.Log(ctx, after, limit)
 		if n := len(log); n > 1 {
 			log = slices.Delete(log, n-2, n-1)
@@ -109,7 +109,7 @@ var readMutants = []mutant{
 		return log, err
 	}})},
 	{"lets a commit be seen in part", "a commit is seen whole or not at all", patch(patched{
-		get: func(s core.Store, ctx context.Context, keys []core.Key, atLeast core.Revision) (core.Page, error) {
+		get: func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error) {
 			var whole core.Page
 			for _, key := range keys {
 				p, err := s.Get(ctx, []core.Key{key}, atLeast)
@@ -124,7 +124,7 @@ var readMutants = []mutant{
 		},
 	})},
 	{"reads the entries and then asks for the revision", "a page is exact at its revision under writes", patch(patched{
-		get: func(s core.Store, ctx context.Context, keys []core.Key, atLeast core.Revision) (core.Page, error) {
+		get: func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error) {
 			p, err := s.Get(ctx, keys, atLeast)
 			time.Sleep(50 * time.Microsecond)
 			if r, err := s.Sync(ctx); err == nil {
@@ -136,7 +136,7 @@ var readMutants = []mutant{
 }
 
 // like finds a prefix as SQL's LIKE does.
-func like(s core.Store, ctx context.Context, q core.Query) (core.Page, error) { //nolint:revive // as patched has it
+func like(ctx context.Context, s core.Store, q core.Query) (core.Page, error) {
 	if q.From == "" || q.To != after(q.From) {
 		return s.List(ctx, q)
 	}

@@ -149,15 +149,15 @@ func (w *ward) options() Options {
 // patched is a Store of which some methods do something else with the one behind it.
 type patched struct {
 	core.Store
-	commit  func(s core.Store, ctx context.Context, txn core.Txn) (core.Commit, error)
-	sync    func(s core.Store, ctx context.Context) (core.Revision, error)
-	get     func(s core.Store, ctx context.Context, keys []core.Key, atLeast core.Revision) (core.Page, error)
-	list    func(s core.Store, ctx context.Context, q core.Query) (core.Page, error)
+	commit  func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error)
+	sync    func(ctx context.Context, s core.Store) (core.Revision, error)
+	get     func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error)
+	list    func(ctx context.Context, s core.Store, q core.Query) (core.Page, error)
 	page    func(p core.Page) core.Page // of get and list
-	log     func(s core.Store, ctx context.Context, after core.Revision, limit int) ([]core.Commit, error)
-	history func(s core.Store, ctx context.Context, key core.Key, before core.Revision, limit int) ([]core.Record, error)
-	compact func(s core.Store, ctx context.Context, upTo core.Revision, keep int) error
-	status  func(s core.Store, ctx context.Context) (core.Status, error)
+	log     func(ctx context.Context, s core.Store, after core.Revision, limit int) ([]core.Commit, error)
+	history func(ctx context.Context, s core.Store, key core.Key, before core.Revision, limit int) ([]core.Record, error)
+	compact func(ctx context.Context, s core.Store, upTo core.Revision, keep int) error
+	status  func(ctx context.Context, s core.Store) (core.Status, error)
 }
 
 // patch is the disease of a mutant without a state of its own.
@@ -172,21 +172,21 @@ func (p patched) infect(b *core.Backend) {
 
 func (p *patched) Commit(ctx context.Context, txn core.Txn) (core.Commit, error) {
 	if p.commit != nil {
-		return p.commit(p.Store, ctx, txn)
+		return p.commit(ctx, p.Store, txn)
 	}
 	return p.Store.Commit(ctx, txn)
 }
 
 func (p *patched) Sync(ctx context.Context) (core.Revision, error) {
 	if p.sync != nil {
-		return p.sync(p.Store, ctx)
+		return p.sync(ctx, p.Store)
 	}
 	return p.Store.Sync(ctx)
 }
 
 func (p *patched) Get(ctx context.Context, keys []core.Key, atLeast core.Revision) (page core.Page, err error) {
 	if p.get != nil {
-		page, err = p.get(p.Store, ctx, keys, atLeast)
+		page, err = p.get(ctx, p.Store, keys, atLeast)
 	} else {
 		page, err = p.Store.Get(ctx, keys, atLeast)
 	}
@@ -198,7 +198,7 @@ func (p *patched) Get(ctx context.Context, keys []core.Key, atLeast core.Revisio
 
 func (p *patched) List(ctx context.Context, q core.Query) (page core.Page, err error) {
 	if p.list != nil {
-		page, err = p.list(p.Store, ctx, q)
+		page, err = p.list(ctx, p.Store, q)
 	} else {
 		page, err = p.Store.List(ctx, q)
 	}
@@ -210,28 +210,28 @@ func (p *patched) List(ctx context.Context, q core.Query) (page core.Page, err e
 
 func (p *patched) Log(ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
 	if p.log != nil {
-		return p.log(p.Store, ctx, after, limit)
+		return p.log(ctx, p.Store, after, limit)
 	}
 	return p.Store.Log(ctx, after, limit)
 }
 
 func (p *patched) History(ctx context.Context, key core.Key, before core.Revision, limit int) ([]core.Record, error) {
 	if p.history != nil {
-		return p.history(p.Store, ctx, key, before, limit)
+		return p.history(ctx, p.Store, key, before, limit)
 	}
 	return p.Store.History(ctx, key, before, limit)
 }
 
 func (p *patched) Compact(ctx context.Context, upTo core.Revision, keep int) error {
 	if p.compact != nil {
-		return p.compact(p.Store, ctx, upTo, keep)
+		return p.compact(ctx, p.Store, upTo, keep)
 	}
 	return p.Store.Compact(ctx, upTo, keep)
 }
 
 func (p *patched) Status(ctx context.Context) (core.Status, error) {
 	if p.status != nil {
-		return p.status(p.Store, ctx)
+		return p.status(ctx, p.Store)
 	}
 	return p.Store.Status(ctx)
 }

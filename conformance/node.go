@@ -12,7 +12,7 @@ import (
 
 var enginePromises = []promise{
 	{name: "the engine converges with no hints at all", test: convergesWithoutHints},
-	{name: "the engine converges by hints", needs: needsBus, test: convergesByHints},
+	{name: "the engine converges by hints", needs: needsBus | needsPeer, test: convergesByHints},
 }
 
 // allowAll is the Authorizer of tests that are not about rules.

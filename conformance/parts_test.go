@@ -140,7 +140,7 @@ func (p *parts) Get(_ context.Context, epoch string, key core.Key, version int64
 	if e, ok := p.entries[cacheKey{epoch, key, version}]; ok {
 		return &e, nil
 	}
-	return nil, nil //nolint:nilnil // a miss
+	return nil, nil // a miss
 }
 
 func (p *parts) Put(_ context.Context, epoch string, e core.Entry) error {

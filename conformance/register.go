@@ -91,8 +91,8 @@ var model = porcupine.Model{
 	},
 }
 
-// open is the end of an operation whose outcome nobody knows.
-const open = math.MaxInt64
+// never is the end of an operation whose outcome nobody knows.
+const never = math.MaxInt64
 
 // judge fails unless a history is linearizable, and shows that of the first key for which it is not.
 func judge(t testing.TB, history []porcupine.Operation) {
@@ -114,7 +114,7 @@ func describe(ops []porcupine.Operation) string {
 	var text strings.Builder
 	for _, op := range ops {
 		until := fmt.Sprint(time.Duration(op.Return))
-		if op.Return == open {
+		if op.Return == never {
 			until = "?"
 		}
 		fmt.Fprintf(&text, "  %v – %s: %+v → %+v\n", time.Duration(op.Call), until, op.Input, op.Output)
