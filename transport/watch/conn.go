@@ -131,10 +131,10 @@ func (c *conn) deliver() (more bool) {
 	batch := c.h.batches.Get().(*[]byte)
 	c.socket.gather(batch)
 	if c.ping.Swap(false) {
-		c.socket.control(opPing, nil)
+		c.socket.frame(opPing, nil)
 	}
 	if payload := c.pong.Swap(nil); payload != nil {
-		c.socket.control(opPong, *payload)
+		c.socket.frame(opPong, *payload)
 	}
 	more, failed := c.fill()
 	now := c.h.o.Now()
@@ -158,10 +158,10 @@ func (c *conn) deliver() (more bool) {
 // fill gathers frames until there are none or they are enough.
 func (c *conn) fill() (more bool, err error) {
 	w := c.watcher.Load()
-	for w != nil {
-		if c.socket.gathered() >= batchBytes {
-			return true, nil
-		}
+	if w == nil {
+		return false, nil
+	}
+	for {
 		asked := c.pending.Load()
 		ev, ok, err := w.Next(c.h.ctx)
 		if err != nil {
@@ -169,14 +169,12 @@ func (c *conn) fill() (more bool, err error) {
 		}
 		if !ok {
 			c.pending.Add(-asked)
-			break
+			return false, nil
 		}
-		if err := c.ws.Write(context.Background(), websocket.MessageText, ev.Encoded(encode)); err != nil {
-			c.end(0, "")
-			break
+		if c.socket.frame(opText, ev.Encoded(encode)) >= batchBytes {
+			return true, nil
 		}
 	}
-	return false, nil
 }
 
 // closeOf is the close code and reason for what ended a Watcher.

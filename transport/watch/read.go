@@ -24,12 +24,6 @@ const (
 	codeUnavailable = "unavailable"
 )
 
-// Opcodes of control frames.
-const (
-	opPing = 0x9
-	opPong = 0xa
-)
-
 // readerState belongs to the reader, and before it starts to the request's goroutine.
 type readerState struct {
 	caller core.Caller

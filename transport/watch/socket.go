@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bufio"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -22,7 +23,8 @@ const (
 // socket is the connection below a WebSocket. It gathers the frames of a batch, so that they leave in one write and
 // together with control frames, and it knows whether the peer shows signs of life.
 //
-// Writing after Accept is the pump's alone, but for the answer to a peer's close frame, which the reader writes.
+// Writing after Accept is the pump's alone, but for the answer to a peer's close frame, which the library writes while the
+// reader reads.
 type socket struct {
 	net.Conn
 	early []byte      // read by the HTTP server beyond the request
@@ -79,19 +81,26 @@ func (s *socket) gather(into *[]byte) {
 	s.mu.Unlock()
 }
 
-// control puts a control frame into the batch, between the frames that are there and those to come. The library can
-// only send a ping by waiting for its answer, which would take a goroutine for each connection.
-func (s *socket) control(opcode byte, payload []byte) {
-	const final = 0x80
-	s.mu.Lock()
-	*s.batch = append(append(*s.batch, final|opcode, byte(len(payload))), payload...)
-	s.mu.Unlock()
-}
-
-func (s *socket) gathered() int {
+// frame puts a frame into the batch and returns how many bytes the batch then has. Between Accept and the close handshake
+// frames are written here rather than by the library: it could send a ping only by waiting for its answer, which would
+// take a goroutine for each connection, and its locks and buffers are a good part of what delivering a small event costs.
+func (s *socket) frame(opcode byte, payload []byte) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	*s.batch = append(appendHeader(*s.batch, opcode, len(payload)), payload...)
 	return len(*s.batch)
+}
+
+// appendHeader writes the header of a whole frame from a server: final, and not masked (RFC 6455, section 5.2).
+func appendHeader(b []byte, opcode byte, size int) []byte {
+	const final = 0x80
+	switch {
+	case size < 126:
+		return append(b, final|opcode, byte(size))
+	case size < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, final|opcode, 126), uint16(size))
+	}
+	return binary.BigEndian.AppendUint64(append(b, final|opcode, 127), uint64(size))
 }
 
 // flush ends the batch and sends it, or drops it.
@@ -112,6 +121,13 @@ func (s *socket) flush(drop bool) error {
 	}
 	return err
 }
+
+// Opcodes of frames.
+const (
+	opText = 0x1
+	opPing = 0x9
+	opPong = 0xa
+)
 
 // takeover is a ResponseWriter whose connection, once hijacked, is a socket with small buffers.
 type takeover struct {
