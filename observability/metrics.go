@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
+	answers  sync.Map // of answer to series: found again without joining labels
 
 	operations       *prometheus.CounterVec
 	operationSeconds *prometheus.HistogramVec
@@ -67,8 +69,29 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Observe counts an answer. The route is a template ("/keys/{key}"), never a path, and the method one of a known few.
 func (m *Metrics) Observe(route, method string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
-	m.seconds.WithLabelValues(route, method).Observe(took.Seconds())
+	a := answer{route, method, status}
+	found, ok := m.answers.Load(a)
+	if !ok {
+		found, _ = m.answers.LoadOrStore(a, &series{
+			count:   m.requests.WithLabelValues(route, method, strconv.Itoa(status)),
+			seconds: m.seconds.WithLabelValues(route, method),
+		})
+	}
+	s := found.(*series)
+	s.count.Inc()
+	s.seconds.Observe(took.Seconds())
+}
+
+// answer is what answers are counted by.
+type answer struct {
+	route, method string
+	status        int
+}
+
+// series are the figures of an answer.
+type series struct {
+	count   prometheus.Counter
+	seconds prometheus.Observer
 }
 
 // InFlight counts the requests that next is at work on.

@@ -98,7 +98,7 @@ func TestDecoratedStoreKeepsTheContract(t *testing.T) {
 func TestCallsOfTheStoreAreCountedByOperationAndOutcomeAndNameNoKey(t *testing.T) {
 	m := NewMetrics("")
 	b := memory.Open(memory.Options{})
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	s := NewStore(b.Store, b.Name, m, noop.NewTracerProvider().Tracer(""))
 	key, zero := core.MakeKey(core.DefaultEnv, core.KindKey, "app.secret"), int64(0)
 	txn := core.Txn{

@@ -80,7 +80,7 @@ func TestTraceGoesFromRequestToStoreAndHoldsNoKeyValueOrToken(t *testing.T) {
 	tracing := must(OpenTracing(t.Context(), "v1", slog.New(slog.DiscardHandler)))
 
 	b := memory.Open(memory.Options{})
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	store := NewStore(b.Store, b.Name, NewMetrics(""), tracing.Tracer())
 	key := core.MakeKey(core.DefaultEnv, core.KindKey, "app.secret-key")
 	handler := tracing.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
