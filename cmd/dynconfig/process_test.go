@@ -41,7 +41,12 @@ func command(dir string, args ...string) *exec.Cmd {
 // startProcess starts a server on the data in dir/data and waits until it serves.
 func startProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: command(dir, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), logged: make(chan struct{})}
+	return startCommand(t, command(dir, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...))
+}
+
+func startCommand(t *testing.T, c *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: c, logged: make(chan struct{})}
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
