@@ -140,7 +140,9 @@ func watched(t *testing.T, c *client.Client) (*client.Mirror, <-chan client.Chan
 	go func() { done <- m.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		_ = <-done // what cancelling ends with
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("the mirror ended with %v", err)
+		}
 	})
 	<-m.Ready()
 	return m, changes
