@@ -141,12 +141,9 @@ func (r *Remote) Seek(ctx context.Context) *Set {
 	return r.Set()
 }
 
-// Health is unhealthy without a set and degraded while the endpoint does not answer well.
+// Health is degraded without a set and while the endpoint does not answer well: the server itself works.
 func (r *Remote) Health() string {
-	switch {
-	case r.Set() == nil:
-		return core.Unhealthy
-	case r.failing.Load():
+	if r.Set() == nil || r.failing.Load() {
 		return core.Degraded
 	}
 	return core.Healthy

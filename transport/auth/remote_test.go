@@ -128,8 +128,8 @@ func TestUnreachableEndpointKeepsTheLastGoodSetForADay(t *testing.T) {
 		if _, err := v.Verify(t.Context(), token); !errors.Is(err, core.ErrUnavailable) {
 			t.Errorf("after a day got %v, want ErrUnavailable", err)
 		}
-		if got := v.Health(); got != core.Unhealthy {
-			t.Errorf("health is %s, want unhealthy", got)
+		if got := v.Health(); got != core.Degraded {
+			t.Errorf("health is %s, want degraded", got)
 		}
 		e.serve(document(jwkOf(a, nil)))
 		time.Sleep(time.Minute)

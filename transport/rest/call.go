@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -86,7 +87,11 @@ func (c *call) fail(err error) {
 	}
 	row := wire.RowOf(err)
 	if row.Status >= 500 && c.ctx().Err() == nil {
-		c.s.o.Logger.ErrorContext(c.ctx(), "request failed", "requestId", c.id, "method", c.r.Method, "status", row.Status, "error", err)
+		level := slog.LevelError
+		if row.Status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn // it passes, and whoever is away is logged elsewhere
+		}
+		c.s.o.Logger.Log(c.ctx(), level, "request failed", "requestId", c.id, "method", c.r.Method, "status", row.Status, "error", err)
 	}
 	wire.WriteError(c, err, c.id)
 }

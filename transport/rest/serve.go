@@ -20,13 +20,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["X-Request-Id"] = []string{c.id}
 	rt, param := s.routes.find(r.URL.EscapedPath())
 	c.param = param
+	if rt != nil {
+		r.Pattern = rt.path // for those around this handler, who name spans by it
+	}
 	defer func() {
 		if cause := recover(); cause != nil {
 			c.recovered(cause)
 		}
-		name := "unmatched"
-		if rt != nil {
-			name = rt.path
+		name := r.Pattern
+		if rt == nil {
+			name = "unmatched"
 		}
 		s.o.Observe(name, knownMethod(r.Method), c.status, time.Since(began))
 	}()
