@@ -21,6 +21,7 @@ type keeper struct {
 	log    *slog.Logger
 	quota  int64
 
+	mu        sync.Mutex
 	revision  int64     // of etcd, when it was compacted last
 	used      int64     // after that
 	compacted time.Time // when that was
@@ -87,6 +88,8 @@ func (k *keeper) full() error {
 
 // tend does what is due.
 func (k *keeper) tend(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	_, used := k.sizes()
 	if used > k.room() {
 		k.log.Error("the store is full: commits are refused", "used", used, "quota", k.quota)
