@@ -12,6 +12,8 @@ import (
 // progress is how far a watch has come, over all its connections: what to ask of the next one, and which of its frames the
 // user has not seen.
 type progress struct {
+	patterns int // how many are followed
+
 	resume  string // the newest place to resume from; counts unless syncing
 	syncing bool   // within a snapshot: the next connection starts it over
 
@@ -45,7 +47,7 @@ func (p *progress) forget(some bool) {
 func (p *progress) take(f wire.Frame) []Event {
 	switch {
 	case f.Event == Reset:
-		p.forget(len(f.Patterns) > 0)
+		p.forget(len(f.Patterns) > 0 && len(f.Patterns) < p.patterns)
 		return []Event{f}
 	case f.Event == Bookmark && f.Synced && p.syncing:
 		gone := p.gone(f.Revision)

@@ -56,7 +56,7 @@ const authTries = 3
 // marked Conflated, unless Every is set. A watch has no goroutine of its own: it lives in the loop.
 func (c *Client) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		w := &watch{c: c, o: o, yield: yield, p: progress{resume: o.SinceRevision, syncing: o.Snapshot}}
+		w := &watch{c: c, o: o, yield: yield, p: progress{patterns: len(o.Patterns), resume: o.SinceRevision, syncing: o.Snapshot}}
 		if err := w.run(ctx); !errors.Is(err, errStopped) {
 			yield(Event{}, err)
 		}

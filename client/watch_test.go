@@ -169,6 +169,34 @@ func TestAResetStartsOverAlsoWhenItsSnapshotIsCut(t *testing.T) {
 	}
 }
 
+func TestAResetOfEverythingIsToldOnceAlsoWhenItsSnapshotIsCut(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, &fake{log: []wire.Frame{
+		{Event: "reset", Revision: "f:9", Patterns: []string{"app.*"}},
+		inSnapshot(update("app.a", 1, "f:3")), inSnapshot(update("app.b", 1, "f:4")), synced("f:9"),
+	}})
+	f.before = func(_ context.Context, conn, frame int, ws *websocket.Conn) bool {
+		if conn == 0 && frame == 3 {
+			f.becomes([]wire.Frame{inSnapshot(update("app.a", 1, "f:3")), inSnapshot(update("app.b", 1, "f:4")), synced("f:9")}, nil)
+			_ = ws.CloseNow()
+			return false
+		}
+		return true
+	}
+	got, err := until(t, f.client(t, client.Options{}), client.WatchOptions{Patterns: []string{"app.*"}, SinceRevision: "e:400"},
+		func(e client.Event) bool { return e.Synced })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []client.Event{
+		{Event: "reset", Revision: "f:9", Patterns: []string{"app.*"}},
+		inSnapshot(update("app.a", 1, "f:3")), inSnapshot(update("app.b", 1, "f:4")), synced("f:9"),
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestAWatchFromNowHasNoGapWhereTheFirstConnectionFails(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, &fake{log: theLog(), head: "e:6"})

@@ -124,10 +124,10 @@ func TestRepeatingAWriteUnderItsKeyWritesNothingTwice(t *testing.T) {
 	}
 }
 
-// watched runs a mirror of app.* and returns it with its changes, once it is ready.
+// watched runs a mirror of app.* and other.*, and returns it with the changes of app.*, once it is ready.
 func watched(t *testing.T, c *client.Client) (*client.Mirror, <-chan client.Change) {
 	t.Helper()
-	m, err := c.NewMirror("app.*")
+	m, err := c.NewMirror("app.*", "other.*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestAMirrorForgetsWhatExpiresAndWhatMayNoLongerBeRead(t *testing.T) {
 	_, as := serving(t, "--backend", "memory")
 	admin, ctx := as("admin-user"), t.Context()
 	acls := client.ACL{Read: []string{"web"}}
-	for key, ttl := range map[string]time.Duration{"app.brief": time.Second, "app.secret": 0} {
+	for key, ttl := range map[string]time.Duration{"app.brief": time.Second, "app.secret": 0, "other.key": 0} {
 		if _, err := admin.Put(ctx, key, 1, client.WriteOptions{TTL: ttl, ACLs: &acls}); err != nil {
 			t.Fatal(err)
 		}
@@ -241,6 +241,9 @@ func TestAMirrorForgetsWhatExpiresAndWhatMayNoLongerBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait("app.inherited", false)
+	if _, ok := m.Get("other.key"); !ok {
+		t.Error("other.key went with the rules of app")
+	}
 }
 
 func TestAHeldGetIsAnsweredByTheNextChange(t *testing.T) {
