@@ -70,6 +70,11 @@ func TestModel(t *testing.T) {
 	conformance.RunModel(t, d.open, conformance.Options{Reopen: d.reopen})
 }
 
+func BenchmarkStore(b *testing.B) {
+	var d directories
+	conformance.Bench(b, d.open, conformance.Options{})
+}
+
 // Two nodes on one server are more than a data directory offers, and show what one node alone cannot.
 func TestLinearizable(t *testing.T) {
 	shared := limits

@@ -57,6 +57,11 @@ func TestModel(t *testing.T) {
 	conformance.RunModel(t, s.open, s.options())
 }
 
+func BenchmarkStore(b *testing.B) {
+	var s servers
+	conformance.Bench(b, s.open, s.options())
+}
+
 func TestLinearizable(t *testing.T) {
 	var s servers
 	conformance.RunLinearizable(t, s.open, s.options())

@@ -31,7 +31,7 @@ func newKeyset(t testing.TB) *Keyset {
 func sealed(t testing.TB) (conformance.Opener, conformance.Options) {
 	k := newKeyset(t)
 	bare := func(b *core.Backend) *memory.Store { return b.Store.(*sealedStore).Store.(*memory.Store) }
-	open := func(testing.TB) *core.Backend { return Backend(memory.Open(memory.Options{}), k) }
+	open := func(testing.TB) *core.Backend { return Backend(memory.Open(memory.Options{Shared: true}), k) }
 	return open, conformance.Options{
 		Peer: func(_ testing.TB, b *core.Backend) *core.Backend { return Backend(bare(b).Peer(), k) },
 	}
