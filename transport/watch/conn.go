@@ -126,55 +126,57 @@ func (c *conn) pump() {
 	}
 }
 
+// batch is what a pump works with. It is not on the pump's stack, which is then small enough not to have to grow: when a
+// change goes to many, that would be a good part of the work.
+type batch struct {
+	frames []byte
+	event  core.Event
+}
+
 // deliver sends one batch and reports whether there is more.
 func (c *conn) deliver() (more bool) {
-	batch := c.h.batches.Get().(*[]byte)
-	c.socket.gather(batch)
+	b := c.h.batches.Get().(*batch)
+	c.socket.gather(&b.frames)
 	if c.ping.Swap(false) {
 		c.socket.frame(opPing, nil)
 	}
 	if payload := c.pong.Swap(nil); payload != nil {
 		c.socket.frame(opPong, *payload)
 	}
-	more, failed := c.fill()
-	now := c.h.o.Now()
-	if err := c.socket.flush(c.valid.over(now)); err != nil {
+	more, failed := c.fill(b)
+	over := c.valid.over(c.h.o.Now())
+	if err := c.socket.flush(over); err != nil {
 		c.end(0, "")
 	}
-	if c.valid.over(now) {
+	if over {
 		c.end(wire.CloseToken, expired)
 	}
 	if failed != nil {
 		c.h.fail(c.id, failed)
 		c.end(closeOf(failed))
 	}
-	if cap(*batch) <= 2*batchBytes {
-		*batch = (*batch)[:0]
-		c.h.batches.Put(batch)
+	b.event = core.Event{}
+	if b.frames = b.frames[:0]; cap(b.frames) <= 2*batchBytes {
+		c.h.batches.Put(b)
 	}
 	return more
 }
 
 // fill gathers frames until there are none or they are enough.
-func (c *conn) fill() (more bool, err error) {
+func (c *conn) fill(b *batch) (more bool, err error) {
 	w := c.watcher.Load()
-	if w == nil {
-		return false, nil
-	}
-	for {
+	for ok := w != nil; ok; {
 		asked := c.pending.Load()
-		ev, ok, err := w.Next(c.h.ctx)
-		if err != nil {
+		if b.event, ok, err = w.Next(c.h.ctx); err != nil {
 			return false, err
 		}
 		if !ok {
 			c.pending.Add(-asked)
-			return false, nil
-		}
-		if c.socket.frame(opText, ev.Encoded(encode)) >= batchBytes {
+		} else if c.socket.frame(opText, b.event.Encoded(encode)) >= batchBytes {
 			return true, nil
 		}
 	}
+	return false, nil
 }
 
 // closeOf is the close code and reason for what ended a Watcher.

@@ -54,7 +54,7 @@ type Handler struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // a connection's goroutines, and the pacer
 
-	batches sync.Pool // *[]byte: frames on their way out
+	batches sync.Pool // *batch
 
 	mu       sync.Mutex
 	sessions map[session]struct{}
@@ -103,7 +103,7 @@ func New(engine *core.Engine, o Options) *Handler {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{engine: engine, o: o, sessions: map[session]struct{}{}}
-	h.batches.New = func() any { b := make([]byte, 0, 4<<10); return &b }
+	h.batches.New = func() any { return &batch{frames: make([]byte, 0, 4<<10)} }
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
 }
