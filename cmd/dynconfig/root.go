@@ -26,6 +26,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 conflict.`
 func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for a drain
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(in)
