@@ -13,25 +13,31 @@ import (
 // keysetFile is the embedded default's own keyset, in the data directory.
 const keysetFile = "keyset.json"
 
+// encryption is what the keyset does beside sealing values.
+type encryption struct {
+	health  string      // a word
+	cursors core.Sealer // nil without a keyset
+}
+
 // sealed puts a backend's values behind the keyset that the settings name, or that the embedded backend makes by itself.
-// Another backend without one stores values as they are: that is warned of, or refused. It returns a word for /health.
-func sealed(ctx context.Context, b *core.Backend, s Settings, logger *slog.Logger) (*core.Backend, string, error) {
+// Another backend without one stores values as they are: that is warned of, or refused.
+func sealed(ctx context.Context, b *core.Backend, s Settings, logger *slog.Logger) (*core.Backend, encryption, error) {
 	keys, err := openKeyset(ctx, b, s)
 	if err != nil {
-		return b, "", err
+		return b, encryption{}, err
 	}
-	word := core.Healthy
+	e := encryption{health: core.Healthy}
 	switch {
 	case keys != nil:
-		b = seal.Backend(b, keys)
+		b, e.cursors = seal.Backend(b, keys), keys
 	case b.Name == "memory": // nothing rests
 	case s.RequireEncryption:
-		return b, "", failf("Values would be stored as they are: set DYNCONFIG_KEYSET, or leave out --require-encryption")
+		return b, encryption{}, failf("Values would be stored as they are: set DYNCONFIG_KEYSET, or leave out --require-encryption")
 	default:
 		logger.Warn("values are stored as they are: set DYNCONFIG_KEYSET to encrypt them")
-		word = core.Degraded
+		e.health = core.Degraded
 	}
-	return b, word, checkValues(ctx, b)
+	return b, e, checkValues(ctx, b)
 }
 
 // openKeyset returns nil where there is none.

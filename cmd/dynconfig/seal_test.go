@@ -124,9 +124,9 @@ func TestASharedBackendWithoutAKeysetIsWarnedOfOrRefused(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	plain := open()
-	_, word, err := sealed(t.Context(), plain, Settings{}, logger)
-	if err != nil || word != core.Degraded || !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("got %q, %v, log %q; want degraded and a warning", word, err, log.String())
+	_, found, err := sealed(t.Context(), plain, Settings{}, logger)
+	if err != nil || found.health != core.Degraded || !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("got %q, %v, log %q; want degraded and a warning", found.health, err, log.String())
 	}
 	if _, _, err := sealed(t.Context(), plain, Settings{RequireEncryption: true}, logger); err == nil {
 		t.Error("--require-encryption did not refuse")
@@ -135,9 +135,9 @@ func TestASharedBackendWithoutAKeysetIsWarnedOfOrRefused(t *testing.T) {
 	if _, err := seal.LoadOrCreate(file, true); err != nil {
 		t.Fatal(err)
 	}
-	behind, word, err := sealed(t.Context(), plain, Settings{RequireEncryption: true, Keyset: file}, logger)
-	if err != nil || word != core.Healthy {
-		t.Fatalf("with a keyset: %q, %v; want healthy", word, err)
+	behind, found, err := sealed(t.Context(), plain, Settings{RequireEncryption: true, Keyset: file}, logger)
+	if err != nil || found.health != core.Healthy {
+		t.Fatalf("with a keyset: %q, %v; want healthy", found.health, err)
 	}
 	put := core.Txn{Meta: core.Meta{ID: "1"}, Ops: []core.Op{{
 		Key: core.MakeKey(core.DefaultEnv, core.KindKey, "a"), Do: core.OpPut, Doc: core.Doc{Value: []byte("1")},

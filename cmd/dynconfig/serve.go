@@ -119,9 +119,9 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied,
 		Watch: server.watch, Metrics: metrics, JWKS: server.jwks(), Observe: metrics.Observe, Logger: logger,
 		Components: func() map[string]string {
-			return map[string]string{"encryption": encryption, "keys": guard.health(), "audit": server.auditHealth()}
+			return map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth()}
 		},
-		Draining: server.draining.Load, Version: version(), Backend: backend.Name,
+		Cursors: encryption.cursors, Draining: server.draining.Load, Version: version(), Backend: backend.Name,
 	})
 	server.requests, server.hurry = context.WithCancel(context.WithoutCancel(ctx))
 	server.http = &http.Server{

@@ -10,14 +10,23 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// newCursors returns the cipher of cursors; a zero key stands for a random one.
-func newCursors(key [32]byte) cipher.AEAD {
-	if key == [32]byte{} {
-		_, _ = rand.Read(key[:]) // it never fails
-	}
-	block, _ := aes.NewCipher(key[:]) // a key of 32 bytes is a good one,
+// processKey seals cursors where no keyset is given: they open in this process alone.
+type processKey struct{ aead cipher.AEAD }
+
+func newProcessKey() processKey {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)         // it never fails,
+	block, _ := aes.NewCipher(key) // a key of 32 bytes is a good one,
 	aead, _ := cipher.NewGCMWithRandomNonce(block)
-	return aead // and AES a good block cipher
+	return processKey{aead} // and AES a good block cipher
+}
+
+func (k processKey) Seal(plain, bound []byte) ([]byte, error) {
+	return k.aead.Seal(nil, nil, plain, bound), nil
+}
+
+func (k processKey) Open(sealed, bound []byte) ([]byte, error) {
+	return k.aead.Open(nil, nil, sealed, bound)
 }
 
 // cursorBlock is what the text of a cursor is padded to a multiple of, so that its length says little about the name.
@@ -25,13 +34,14 @@ const cursorBlock = 64
 
 // seal makes the cursor that continues a list after a name. It shows nothing, and opens for the same principal,
 // environment and filter alone.
-func (c *call) seal(f core.Filter, after string) string {
+func (c *call) seal(f core.Filter, after string) (string, error) {
 	plain := []byte(after)
 	plain = append(plain, 0)
 	for len(plain)%cursorBlock != 0 {
 		plain = append(plain, 0)
 	}
-	return base64.RawURLEncoding.EncodeToString(c.s.cursors.Seal(nil, nil, plain, c.bound(f)))
+	sealed, err := c.s.o.Cursors.Seal(plain, c.bound(f))
+	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
 // open reads a cursor back; "" is the first page.
@@ -42,7 +52,7 @@ func (c *call) open(f core.Filter, cursor string) (after string, err error) {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err == nil {
 		var plain []byte
-		if plain, err = c.s.cursors.Open(nil, nil, sealed, c.bound(f)); err == nil {
+		if plain, err = c.s.o.Cursors.Open(sealed, c.bound(f)); err == nil {
 			return strings.TrimRight(string(plain), "\x00"), nil
 		}
 	}
@@ -51,5 +61,5 @@ func (c *call) open(f core.Filter, cursor string) (after string, err error) {
 
 // bound is what a cursor is good for. None of the parts holds a zero byte but perhaps the username, which ends it.
 func (c *call) bound(f core.Filter) []byte {
-	return []byte(strings.Join([]string{c.in.env, string(f.Kind), f.Namespace, string(f.Access), c.subject.Username}, "\x00"))
+	return []byte(strings.Join([]string{"cursor", c.in.env, string(f.Kind), f.Namespace, string(f.Access), c.subject.Username}, "\x00"))
 }

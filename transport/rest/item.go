@@ -106,7 +106,9 @@ func (c *call) list(kind core.Kind, member string) error {
 	c.stale(l.Stale)
 	cursor := ""
 	if l.Next != "" {
-		cursor = c.seal(f, l.Next)
+		if cursor, err = c.seal(f, l.Next); err != nil {
+			return err
+		}
 	}
 	c.json(http.StatusOK, listJSON(member, l, cursor, f.Values))
 	return nil

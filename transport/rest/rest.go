@@ -7,7 +7,6 @@
 package rest
 
 import (
-	"crypto/cipher"
 	"log/slog"
 	"net/http"
 	"time"
@@ -40,8 +39,8 @@ type Options struct {
 	Components func() map[string]string
 	// HideDenied makes every denial of a read the same 404 as an absent key.
 	HideDenied bool
-	// CursorKey seals the cursors of lists. Nodes that serve the same clients share it; zero: one of this process.
-	CursorKey [32]byte
+	// Cursors seals the cursors of lists. Nodes that serve the same clients share it; nil: a key of this process alone.
+	Cursors core.Sealer
 
 	Version string // of the server, for /version and the document
 	Backend string // its name, for /version
@@ -52,7 +51,6 @@ type Server struct {
 	engine  *core.Engine
 	o       Options
 	routes  routes
-	cursors cipher.AEAD
 	spec    *huma.OpenAPI
 }
 
@@ -78,7 +76,10 @@ func New(engine *core.Engine, o Options) *Server {
 	if o.Components == nil {
 		o.Components = func() map[string]string { return nil }
 	}
-	s := &Server{engine: engine, o: o, cursors: newCursors(o.CursorKey), spec: newSpec(o.Version)}
+	if o.Cursors == nil {
+		o.Cursors = newProcessKey()
+	}
+	s := &Server{engine: engine, o: o, spec: newSpec(o.Version)}
 	for _, op := range s.operations() {
 		s.routes.add(op)
 		s.spec.AddOperation(op.document(s.spec.Components.Schemas))
