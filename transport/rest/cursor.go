@@ -15,7 +15,7 @@ type processKey struct{ aead cipher.AEAD }
 
 func newProcessKey() processKey {
 	key := make([]byte, 32)
-	_, _ = rand.Read(key)         // it never fails,
+	_, _ = rand.Read(key)          // it never fails,
 	block, _ := aes.NewCipher(key) // a key of 32 bytes is a good one,
 	aead, _ := cipher.NewGCMWithRandomNonce(block)
 	return processKey{aead} // and AES a good block cipher

@@ -48,10 +48,10 @@ type Options struct {
 
 // Server answers HTTP requests with an Engine.
 type Server struct {
-	engine  *core.Engine
-	o       Options
-	routes  routes
-	spec    *huma.OpenAPI
+	engine *core.Engine
+	o      Options
+	routes routes
+	spec   *huma.OpenAPI
 }
 
 var _ http.Handler = (*Server)(nil)
