@@ -138,32 +138,35 @@ func (f *follower) fail(err error) {
 	f.moved = make(chan struct{})
 }
 
-// await waits until the follower holds the final versions.
-func (f *follower) await(t testing.TB, final map[string]int64) {
+// await waits until the follower holds the versions that there are. They are read again and again, because a write that
+// its client gave up may still come.
+func (f *follower) await(t testing.TB, versions func() map[string]int64) {
 	t.Helper()
 	end := time.After(patience)
 	for {
 		f.mu.Lock()
-		fault, moved, behind := f.fault, f.moved, ""
-		for name, version := range final {
-			if f.at[name] > version {
-				fault = fmt.Errorf("a watcher was told version %d of %s, of which there are %d", f.at[name], name, version)
-			}
-			if f.at[name] < version {
-				behind = fmt.Sprintf("%s at version %d instead of %d", name, f.at[name], version)
+		moved := f.moved
+		f.mu.Unlock()
+		there := versions()
+		f.mu.Lock()
+		fault, differs := f.fault, ""
+		for name, version := range there {
+			if f.at[name] != version {
+				differs = fmt.Sprintf("%s at version %d instead of %d", name, f.at[name], version)
 			}
 		}
 		f.mu.Unlock()
 		if fault != nil {
 			t.Fatal(fault)
 		}
-		if behind == "" {
+		if differs == "" {
 			return
 		}
 		select {
 		case <-moved:
+		case <-retry():
 		case <-end:
-			t.Fatalf("a watcher did not converge: it holds %s", behind)
+			t.Fatalf("a watcher did not converge: it holds %s", differs)
 		}
 	}
 }

@@ -49,15 +49,8 @@ func stress(t testing.TB, s *subject) {
 		history := c.round(t, s, round)
 		rounds, operations = rounds+1, operations+len(history)
 		judge(t, history)
-		final := map[string]int64{}
-		for i := range spread {
-			name := keyOf(round, i)
-			if v := c.last(t, name); v > 0 {
-				final[name] = v
-			}
-		}
 		for _, w := range watchers {
-			w.await(t, final)
+			w.await(t, func() map[string]int64 { return c.versions(t, round) })
 		}
 	})
 }
@@ -113,21 +106,26 @@ func (c *cluster) round(t testing.TB, s *subject, round uint64) []porcupine.Oper
 	return history
 }
 
-// last returns the version of a key after everything, tombstones included.
-func (c *cluster) last(t testing.TB, name string) int64 {
+// versions returns those of a round's keys, tombstones included, as the store has them.
+func (c *cluster) versions(t testing.TB, round uint64) map[string]int64 {
 	t.Helper()
-	var version int64
+	var keys []core.Key
+	for i := range spread {
+		keys = append(keys, core.MakeKey(core.DefaultEnv, core.KindKey, keyOf(round, i)))
+	}
+	versions := map[string]int64{}
 	err := insist(t.Context(), func() error {
-		page, err := c.lines[0].Get(t.Context(), []core.Key{core.MakeKey(core.DefaultEnv, core.KindKey, name)}, 0)
+		page, err := c.lines[0].Get(t.Context(), keys, 0)
 		for _, e := range page.Entries {
-			version = e.Version
+			_, _, name, _ := e.Key.Split()
+			versions[name] = e.Version
 		}
 		return err
 	})
 	if err != nil {
-		t.Fatalf("Get(%s): %v", name, err)
+		t.Fatalf("Get(%q): %v", keys, err)
 	}
-	return version
+	return versions
 }
 
 // client does one thing after another.

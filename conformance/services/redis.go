@@ -1,0 +1,130 @@
+package services
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+// Redis is a Redis server that keeps everything in memory: what a restart leaves is nothing.
+type Redis struct {
+	Addr string // a unix socket, or host:port
+
+	program, dir string
+	args         []string
+	reach        redis.Options // by its clients
+	mu           sync.Mutex
+	server       *process
+}
+
+// StartRedis starts a server on a unix socket and waits until it serves. It ends with the test. Settings are those of
+// redis-server, such as "--maxmemory", "1mb".
+func StartRedis(t testing.TB, settings ...string) *Redis {
+	t.Helper()
+	dir := directory(t)
+	addr := filepath.Join(dir, "sock")
+	return startRedis(t, dir, redis.Options{Addr: addr}, append([]string{"--port", "0", "--unixsocket", addr}, settings...)...)
+}
+
+// StartRedisTLS starts a server on a port of 127.0.0.1 that speaks TLS alone and knows one user. Certificate and key are
+// PEM files; roots are what a client trusts.
+func StartRedisTLS(t testing.TB, certificate, key string, roots *x509.CertPool, username, password string) *Redis {
+	t.Helper()
+	port := freePort(t)
+	o := redis.Options{
+		Addr: net.JoinHostPort("127.0.0.1", port), Username: username, Password: password,
+		TLSConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+	}
+	return startRedis(t, directory(t), o,
+		"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no",
+		"--user", "default", "off", "--user", username, "on", ">"+password, "~*", "&*", "+@all")
+}
+
+// startRedis starts a server that is reached by o.
+func startRedis(t testing.TB, dir string, o redis.Options, args ...string) *Redis {
+	t.Helper()
+	r := &Redis{Addr: o.Addr, program: installed(t, "redis-server", "redis-server"), dir: dir, args: args, reach: o}
+	r.Start(t)
+	t.Cleanup(func() { r.Kill(t) })
+	return r
+}
+
+// Start starts a killed server again, empty.
+func (r *Redis) Start(t testing.TB) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	args := slices.Concat([]string{"--dir", r.dir, "--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"}, r.args)
+	r.server = start(t, filepath.Join(r.dir, "log"), r.program, args...)
+	r.await(t)
+}
+
+// Kill is kill -9.
+func (r *Redis) Kill(t testing.TB) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.server.kill(t)
+}
+
+// Restart is kill -9, and a new server that has forgotten everything.
+func (r *Redis) Restart(t testing.TB) {
+	t.Helper()
+	r.Kill(t)
+	r.Start(t)
+}
+
+// Pause stops the server where it stands, until Resume: connections stay, and nothing is answered.
+func (r *Redis) Pause(t testing.TB) { t.Helper(); r.server.signal(t, syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (r *Redis) Resume(t testing.TB) { t.Helper(); r.server.signal(t, syscall.SIGCONT) }
+
+// Client returns a connection of a test's own, which ends with it.
+func (r *Redis) Client(t testing.TB) *redis.Client {
+	t.Helper()
+	o := r.reach
+	o.Protocol = 2
+	client := redis.NewClient(&o)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// await asks until the server answers.
+func (r *Redis) await(t testing.TB) {
+	t.Helper()
+	logging.Disable()
+	o := r.reach
+	o.Protocol, o.MaxRetries, o.DialerRetries = 2, -1, 1
+	client := redis.NewClient(&o)
+	defer func() { _ = client.Close() }()
+	until(t, "redis-server does not serve", func(ctx context.Context) error { return client.Ping(ctx).Err() })
+}
+
+// until asks again and again until there is no error.
+func until(t testing.TB, complaint string, ask func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: %v", complaint, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
