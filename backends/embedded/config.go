@@ -26,8 +26,10 @@ func serverConfig(dir string, o Options) *embed.Config {
 	c.MaxTxnOps = 4 * uint(limits.MaxOps)
 	c.MaxRequestBytes = 48 << 20
 	c.QuotaBackendBytes = o.QuotaBytes
-	// Fewer log entries in memory and to be read again at the next start.
-	c.SnapshotCount, c.SnapshotCatchUpEntries = 1000, 100
+	// No member will ever have to catch up: fewer entries of the raft log in memory, on the disk, and to be read again at
+	// the next start.
+	c.SnapshotCount, c.SnapshotCatchUpEntries = 250, 1
+	c.MaxSnapFiles, c.MaxWalFiles = 2, 2
 	// keeper compacts: etcd's own compactor looks every five minutes only.
 	c.AutoCompactionRetention = "0"
 	return c

@@ -173,27 +173,26 @@ func (t *trim) keys(ctx context.Context, keys []core.Key) error {
 				return err
 			}
 		}
-		if err := t.history(ctx, h, r.Responses[2*i+1].GetResponseRange().Kvs); err != nil {
+		if err := t.history(ctx, k, h, r.Responses[2*i+1].GetResponseRange().Kvs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// history trims the records of the entry h, newest first.
-func (t *trim) history(ctx context.Context, h held, records []*mvccpb.KeyValue) (err error) {
+// history trims the records of a key, newest first; h is its entry.
+func (t *trim) history(ctx context.Context, k core.Key, h held, records []*mvccpb.KeyValue) error {
 	for i, kv := range records {
 		revision := recordRevision(kv.Key)
 		lives := h.Version > 0 && revision >= h.born
 		switch {
 		case revision > t.upTo || lives && i < t.keep:
-		case revision <= t.cut && revision != h.Revision:
-			err = t.add(ctx, clientv3.OpDelete(string(kv.Key)), 0)
+		case revision <= t.cut && revision != h.Revision: // and so are all that follow
+			return t.add(ctx, clientv3.OpDelete(string(kv.Key), clientv3.WithRange(t.store.keys.history(k, 0))), 0)
 		default:
-			err = t.hide(ctx, kv)
-		}
-		if err != nil {
-			return err
+			if err := t.hide(ctx, kv); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -128,9 +128,12 @@ func appendChange(b []byte, c core.Change) []byte {
 	return appendACL(b, c.Was.ACL)
 }
 
+// record begins a record of about a size.
+func record(size int) []byte { return append(make([]byte, 0, 256+size), format) }
+
 // encodeHead writes the head record: the newest revision and its time.
 func encodeHead(head core.Revision, clock time.Time) []byte {
-	return appendTime(appendInt([]byte{format}, int64(head)), clock)
+	return appendTime(appendInt(record(0), int64(head)), clock)
 }
 
 func encodeFloor(floor core.Revision) []byte { return appendInt([]byte{format}, int64(floor)) }
@@ -138,19 +141,19 @@ func encodeFloor(floor core.Revision) []byte { return appendInt([]byte{format}, 
 // encodeEntry writes an entry's record. born is the revision at which the key's versions began: History looks no further
 // back, so that purging a key costs no more than deleting its entry.
 func encodeEntry(e core.Entry, born core.Revision) []byte {
-	b := appendInt([]byte{format}, int64(born))
+	b := appendInt(record(min(len(e.Doc.Value), inlineMax)), int64(born))
 	return appendEntry(b, e, true)
 }
 
 // encodeRecord writes a history record.
 func encodeRecord(m core.Meta, c core.Change) []byte {
-	return appendChange(appendMeta([]byte{format}, m), c)
+	return appendChange(appendMeta(record(len(c.Entry.Doc.Value)), m), c)
 }
 
 // encodeBatch writes the log record of a batch of commits with neighbouring revisions. A large change is named by its key
 // alone: the history record of that revision has it. A purge leaves no history and has no value.
 func encodeBatch(commits []core.Commit) []byte {
-	b := appendInt([]byte{format}, int64(commits[0].Revision))
+	b := appendInt(record(256*len(commits)), int64(commits[0].Revision))
 	b = appendCount(b, len(commits))
 	var change []byte
 	for _, c := range commits {
@@ -171,7 +174,7 @@ func encodeBatch(commits []core.Commit) []byte {
 
 // encodeIDs writes which commits of a batch had which ID, and when that was on this node's clock.
 func encodeIDs(now time.Time, ids []remembered) []byte {
-	b := appendTime([]byte{format}, now)
+	b := appendTime(record(24*len(ids)), now)
 	b = appendCount(b, len(ids))
 	for _, id := range ids {
 		b = append(appendInt(b, int64(id.revision)), id.digest[:]...)
