@@ -19,6 +19,7 @@ type tail struct {
 	now   func() time.Time
 	epoch func() string
 	other bool // other processes write to the store, too
+	away  bool // the log could not be read when run last tried
 	index *index
 	keep  func(*item, *Entry) // caches a value that came with a commit
 
@@ -220,49 +221,77 @@ func (t *tail) verify(ctx context.Context) error {
 	return err
 }
 
-// run follows hints, and looks by itself every poll. rebuild is called when the log no longer leads on from here.
+// run follows hints, and looks by itself every poll. rebuild is called when the log no longer leads on from here. A bus
+// that cannot be listened to, or whose listening ended, is tried again at the next poll.
 func (t *tail) run(ctx context.Context, rebuild func(context.Context) error) {
-	var hints <-chan Hint
 	ticker := time.NewTicker(t.poll)
 	defer ticker.Stop()
-	for {
-		if hints == nil && t.bus != nil {
-			h, err := t.bus.Listen(ctx)
-			if err != nil && ctx.Err() == nil {
-				t.log.Warn("bus cannot be listened to; changes are found by polling", "error", err)
-			}
-			hints = h
-		}
-		look := false
-		var err error
+	hints := t.listen(ctx)
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case <-ticker.C:
-			look = true
-			if t.other {
-				err = t.verify(ctx)
+			if hints == nil {
+				hints = t.listen(ctx)
 			}
+			t.report(ctx, t.tick(ctx, rebuild))
 		case h, ok := <-hints:
 			if !ok {
 				hints = nil
+				continue
 			}
 			if h.Commit != nil {
 				t.offer(*h.Commit)
 			}
-			look = h.Head == 0 || h.Head > t.head()
+			if h.Head == 0 || h.Head > t.head() {
+				t.report(ctx, t.catchUp(ctx, rebuild))
+			}
 		}
-		if !look {
-			continue
+	}
+}
+
+func (t *tail) listen(ctx context.Context) <-chan Hint {
+	if t.bus == nil {
+		return nil
+	}
+	hints, err := t.bus.Listen(ctx)
+	if err != nil && ctx.Err() == nil {
+		t.log.Warn("bus cannot be listened to; changes are found by polling", "error", err)
+	}
+	return hints
+}
+
+// tick does one poll: the history may be another one, and the log may have grown without a hint.
+func (t *tail) tick(ctx context.Context, rebuild func(context.Context) error) error {
+	if t.other {
+		err := t.verify(ctx)
+		if errors.Is(err, errRewritten) {
+			return rebuild(ctx)
 		}
-		if err == nil {
-			err = t.look(ctx)
+		if err != nil {
+			return err
 		}
-		if errors.Is(err, ErrCompacted) || errors.Is(err, errRewritten) {
-			err = rebuild(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			t.log.Warn("log cannot be read", "error", err)
-		}
+	}
+	return t.catchUp(ctx, rebuild)
+}
+
+func (t *tail) catchUp(ctx context.Context, rebuild func(context.Context) error) error {
+	err := t.look(ctx)
+	if errors.Is(err, ErrCompacted) {
+		return rebuild(ctx)
+	}
+	return err
+}
+
+// report logs that the store went away, and that it came back, once each.
+func (t *tail) report(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && !t.away:
+		t.away = true
+		t.log.Warn("log cannot be read; reads go on from what this node holds", "error", err)
+	case err == nil && t.away:
+		t.away = false
+		t.log.Info("log can be read again")
 	}
 }
