@@ -146,7 +146,7 @@ type Status struct {
 //   - Timed: Meta.Time never goes back; the store raises it.
 //
 // Every error is one of this package's kinds (errors.go). Arguments are not kept after the call returns, and results
-// belong to the caller but for byte slices and maps, which nobody changes. Keys are opaque bytes, not empty, at most
+// belong to the caller but for byte slices, ACLs and maps, which nobody changes. Keys are opaque bytes, not empty, at most
 // 1 KiB long.
 type Store interface {
 	// Commit applies a transaction. A failed Check gives a *ConflictError and writes nothing; a Meta.ID known from the
@@ -155,15 +155,16 @@ type Store interface {
 	Commit(ctx context.Context, txn Txn) (Commit, error)
 	// Sync returns a revision at or after every commit that was acknowledged, on any node, before the call.
 	Sync(ctx context.Context) (Revision, error)
-	// Get returns the entries of keys, tombstones included, in key order, all at one revision of at least atLeast.
-	// At most MaxGet keys.
+	// Get returns the entries of keys, tombstones included, in key order, all at one revision of at least atLeast, and
+	// ErrUnavailable if that is ahead of what the store can show. At most MaxGet keys.
 	Get(ctx context.Context, keys []Key, atLeast Revision) (Page, error)
 	// List returns a page of a range, about PageBytes at most but at least one entry.
 	List(ctx context.Context, q Query) (Page, error)
-	// Log returns the commits after a revision, in order, whole: at most limit, about PageBytes, at least one if there is
-	// one. Below the floor it is ErrCompacted; ahead of the head it is empty.
+	// Log returns the commits after a revision, in order, whole: at most limit (0: as many as fit), about PageBytes, at
+	// least one if there is one. Below the floor it is ErrCompacted; ahead of the head it is empty.
 	Log(ctx context.Context, after Revision, limit int) ([]Commit, error)
-	// History returns a key's changes before a revision (0: all), newest first. Purging a key purges its history.
+	// History returns a key's changes before a revision (0: all), newest first: at most limit, about PageBytes, at least
+	// one if there is one. Purging a key purges its history.
 	History(ctx context.Context, key Key, before Revision, limit int) ([]Record, error)
 	// Compact drops the log up to and including a revision, after raising the floor to it. History keeps the changes above
 	// it and the last keep of each key. Entries stay.
