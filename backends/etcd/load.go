@@ -120,13 +120,14 @@ func (w *writer) absorbIDs(ctx context.Context, r *clientv3.TxnResponse, head co
 	return nil
 }
 
+// remember takes in records that may be of other nodes, whose clocks may be behind.
 func (w *writer) remember(kvs []*mvccpb.KeyValue) error {
 	for _, kv := range kvs {
 		at, batch, err := decodeIDs(kv.Value)
 		if err != nil {
 			return err
 		}
-		w.ids.add(at, batch, revisionOf(kv.Key))
+		w.ids.add(at.Add(idSlack), batch, revisionOf(kv.Key))
 	}
 	return nil
 }
