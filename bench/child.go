@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // child is a server in a process of its own.
@@ -76,6 +77,23 @@ func (c *child) resident() (int64, error) {
 		}
 	}
 	return 0, errors.New("no VmRSS of a process")
+}
+
+// spent is the processor time that the process has taken.
+func (c *child) spent() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(after)
+	if len(f) < 13 {
+		return 0, errors.New("no times of a process")
+	}
+	user, err1 := strconv.ParseInt(f[11], 10, 64)
+	system, err2 := strconv.ParseInt(f[12], 10, 64)
+	const tick = 10 * time.Millisecond // USER_HZ is 100 wherever Go runs on Linux
+	return time.Duration(user+system) * tick, errors.Join(err1, err2)
 }
 
 // servers are those that rows are measured against each other on. Each is started when first asked for.
