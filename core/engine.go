@@ -102,6 +102,7 @@ type Engine struct {
 
 	readers  chan struct{} // who may read the store for a catch-up
 	inflight sync.Map      // idempotency keys that are being worked on
+	turns    keyLocks
 	health   healthCache
 	stats    counters
 }

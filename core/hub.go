@@ -183,6 +183,7 @@ func (h *hub) add(w *Watcher) {
 	h.watchers[w] = struct{}{}
 }
 
+// remove ends a watcher. It is closed under both locks, so that no subscription slips in behind.
 func (h *hub) remove(w *Watcher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -192,9 +193,10 @@ func (h *hub) remove(w *Watcher) {
 	for _, f := range w.follows {
 		h.drop(w, f.Pattern)
 	}
+	w.closed, w.follows, w.jobs, w.queue = true, nil, nil, nil
 }
 
-// add and drop note and forget one pattern of a watcher; h.mu is held.
+// follow and drop note and forget one pattern of a watcher; h.mu is held.
 func (h *hub) follow(w *Watcher, p Pattern) {
 	in := h.interests[w.env]
 	if in == nil {

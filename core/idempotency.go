@@ -19,7 +19,7 @@ type remembered struct {
 }
 
 // writeOnce is write under an idempotency key: the answer is an entry of the same commit, so that either both are there or
-// neither.
+// neither. It must know the versions beforehand, hence writers of one key take turns here.
 func (e *Engine) writeOnce(ctx context.Context, c Caller, env EnvID, r Request) (Result, error) {
 	sum := sha256.Sum256([]byte(c.Subject.name() + "\x00" + r.Idempotency))
 	key := MakeKey(SystemEnv, KindIdempotency, hex.EncodeToString(sum[:]))
@@ -27,6 +27,15 @@ func (e *Engine) writeOnce(ctx context.Context, c Caller, env EnvID, r Request) 
 		return Result{}, Errorf(ErrConflict, "A request with this Idempotency-Key is in flight")
 	}
 	defer e.inflight.Delete(key)
+	keys := make([]Key, len(r.Writes))
+	for i := range r.Writes {
+		keys[i] = MakeKey(env, r.Writes[i].Kind, r.Writes[i].Name)
+	}
+	unlock, err := e.turns.lock(ctx, keys)
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
 	fresh := !e.limits.Shared
 	for try := 0; try < maxTries; try++ {
 		memo := e.index.at(key)

@@ -196,6 +196,9 @@ func (w *Watcher) follow(patterns []Pattern, every bool) (before follows, at Rev
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before, at = w.follows, h.dispatched
+	if w.closed {
+		return before, at, true
+	}
 	after := maps.Clone(before)
 	if after == nil {
 		after = make(follows, len(patterns))
@@ -207,7 +210,7 @@ func (w *Watcher) follow(patterns []Pattern, every bool) (before follows, at Rev
 		return nil, 0, false
 	}
 	for _, p := range patterns {
-		if _, known := before[p.id()]; !known && !w.closed {
+		if _, known := before[p.id()]; !known {
 			h.follow(w, p)
 		}
 	}

@@ -65,12 +65,7 @@ func (e *Engine) Watch(ctx context.Context, c Caller, notify func()) (*Watcher, 
 }
 
 // Close ends the stream.
-func (w *Watcher) Close() {
-	w.engine.hub.remove(w)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.closed, w.follows, w.jobs, w.queue = true, nil, nil, nil
-}
+func (w *Watcher) Close() { w.engine.hub.remove(w) }
 
 // wake schedules the transport; w.mu is held. The function it returns is called without it.
 func (w *Watcher) wake() func() {
