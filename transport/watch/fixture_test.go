@@ -200,7 +200,12 @@ func bearer(token string) http.Header { return header("Authorization", "Bearer "
 // dial opens a WebSocket, or returns the answer that refused it.
 func (f *fixture) dial(query string, h http.Header) (*peer, *http.Response) {
 	f.t.Helper()
-	o := &websocket.DialOptions{HTTPClient: f.client, HTTPHeader: h, Subprotocols: elements(h, "Sec-WebSocket-Protocol")}
+	return f.dialWith(query, &websocket.DialOptions{HTTPHeader: h, Subprotocols: elements(h, "Sec-WebSocket-Protocol")})
+}
+
+func (f *fixture) dialWith(query string, o *websocket.DialOptions) (*peer, *http.Response) {
+	f.t.Helper()
+	o.HTTPClient = f.client
 	ws, res, err := websocket.Dial(context.Background(), "http://dynconfig.test/watch"+query, o)
 	if err != nil {
 		if res == nil {

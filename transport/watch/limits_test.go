@@ -161,6 +161,19 @@ func TestPeerThatAnswersPingsStaysAndOneThatIsSilentCloses4408(t *testing.T) {
 	})
 }
 
+func TestPeerThatAnswersNoPingIsToldSoWithin40Seconds(t *testing.T) {
+	run(t, Options{}, func(f *fixture) {
+		begin := time.Now()
+		mute := func(context.Context, []byte) bool { return false }
+		p, _ := f.dialWith("?subscribe=a", &websocket.DialOptions{HTTPHeader: bearer("alice"), OnPingReceived: mute})
+		p.next("subscribed")
+		p.closes(wire.CloseSlow)
+		if d := time.Since(begin); d < 40*time.Second || d > 41*time.Second {
+			t.Errorf("closed after %v", d)
+		}
+	})
+}
+
 func TestPingOfAPeerIsAnswered(t *testing.T) {
 	run(t, Options{}, func(f *fixture) {
 		p := f.open("?subscribe=a", "alice")
