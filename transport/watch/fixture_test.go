@@ -27,6 +27,7 @@ type fixture struct {
 	t       *testing.T
 	handler *Handler
 	engine  *core.Engine
+	pipes   listener
 	rights  *rights
 	client  *http.Client
 	budget  map[string]int // requests left, by principal; absent: no limit
@@ -55,6 +56,7 @@ func run(t *testing.T, o Options, test func(f *fixture)) {
 		o.Authenticate, o.Verify, o.Take = f.authenticate, f.verify, f.take
 		f.handler = New(engine, o)
 		pipes := make(listener)
+		f.pipes = pipes
 		server := &http.Server{Handler: f.handler}
 		wg.Go(func() { _ = server.Serve(pipes) })
 		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return pipes.dial(ctx) }}

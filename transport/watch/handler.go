@@ -5,6 +5,15 @@
 //
 // An idle WebSocket costs one small goroutine that reads. Writing is done by a pump: a goroutine that lives only while
 // there is something to write. Time is kept for all connections by one pacer.
+//
+// Where the contract leaves it open:
+//
+//   - A message over the principal's rate limit is an error event, rate_limited, and changes nothing; at the login by a
+//     first message it closes 4429. A token that cannot be verified just now is an error event, unavailable.
+//   - A login to an environment that does not exist is an error event, environment_not_found, and closes 4403.
+//   - A store that is away closes 1013, a defect 1011. Messages that nobody waits the answers of, a thousand, close 4408.
+//   - On the URL, what would be an error event in a message is a 400. Server-sent events that the policy denies are a 403,
+//     and end with an error event where a WebSocket has a close code: token_expired, too_slow, forbidden and so on.
 package watch
 
 import (

@@ -1,7 +1,11 @@
 package watch
 
 import (
+	"bufio"
+	"context"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -101,6 +105,36 @@ func TestOriginOfAnotherSiteIsRefusedAtTheUpgrade(t *testing.T) {
 			} else {
 				f.problem(res, 403)
 			}
+		}
+	})
+}
+
+func TestMessageSentTogetherWithTheUpgradeIsHeard(t *testing.T) {
+	run(t, Options{}, func(f *fixture) {
+		conn, err := f.pipes.dial(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		text := `{"unsubscribe":["a"],"id":5}`
+		request := "GET /watch HTTP/1.1\r\nHost: dynconfig.test\r\nAuthorization: Bearer alice\r\nConnection: keep-alive, Upgrade\r\n" +
+			"Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" +
+			string([]byte{0x81, byte(0x80 | len(text)), 0, 0, 0, 0}) + text // the mask is four zeros
+		if _, err := conn.Write([]byte(request)); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(conn)
+		res, err := http.ReadResponse(in, nil)
+		if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("got %+v, %v", res, err)
+		}
+		head := make([]byte, 2)
+		if _, err := io.ReadFull(in, head); err != nil || head[0] != 0x81 || head[1] > 125 {
+			t.Fatalf("got % x, %v", head, err)
+		}
+		frame := make([]byte, head[1])
+		if _, err := io.ReadFull(in, frame); err != nil || !strings.Contains(string(frame), `"event":"unsubscribed","id":5`) {
+			t.Errorf("got %s, %v", frame, err)
 		}
 	})
 }
