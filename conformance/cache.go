@@ -49,6 +49,7 @@ func cacheServesExact(t testing.TB, s *subject) {
 	})
 }
 
+// cacheKeeps leaves a cache a moment: Put may go on when it has returned.
 func cacheKeeps(t testing.TB, s *subject) {
 	peer := s.peer(t)
 	for version := int64(1); version < 100; version++ {
@@ -59,6 +60,7 @@ func cacheKeeps(t testing.TB, s *subject) {
 		if err := s.Cache.Put(t.Context(), "aaaaaaaa", want); err != nil {
 			t.Fatalf("Put: %v", err)
 		}
+		<-retry()
 		e, err := peer.Cache.Get(t.Context(), "aaaaaaaa", "key", version)
 		if err != nil {
 			t.Fatalf("Get: %v", err)
