@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -17,6 +18,7 @@ var commitPromises = []promise{
 	{name: "an op that finds nothing to do leaves no change", test: nothingToDo},
 	{name: "the version continues after delete and re-create", test: versionContinues},
 	{name: "a purged key begins anew", test: purgeBeginsAnew},
+	{name: "an op that names a version gives it to the entry", test: versionNamed},
 	{name: "a tombstone keeps the ACL and no value", test: tombstoneKeeps},
 	{name: "a document comes back as it was put", test: documentAsPut},
 	{name: "an entry past its expiry stays until somebody deletes it", test: storeDoesNotExpire},
@@ -158,6 +160,48 @@ func purgeBeginsAnew(t testing.TB, s *subject) {
 	}
 	if v := first(t, commit(t, s.Backend, put("a", "2")).Changes).Entry.Version; v != 1 {
 		t.Errorf("the next version is %d, want 1", v)
+	}
+}
+
+func versionNamed(t testing.TB, s *subject) {
+	acl := &core.ACL{Read: []string{"ann"}}
+	at := func(op core.Op, v int64) core.Op {
+		op.Version, op.Doc.ACL = v, acl
+		return op
+	}
+	commits := []core.Commit{
+		commit(t, s.Backend, at(put("a", "1"), 7), at(del("gone"), 3), at(put("left", "1"), 1)),
+		commit(t, s.Backend, at(put("a", "2"), 8), put("gone", "1")),
+		commit(t, s.Backend, put("a", "3"), at(del("left"), 5)),
+		commit(t, s.Backend, at(del("a"), 20)),
+	}
+	for i, want := range [][]int64{{7, 3, 1}, {8, 4}, {9, 5}, {20}} {
+		var got []int64
+		for _, ch := range commits[i].Changes {
+			got = append(got, ch.Entry.Version)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("commit %d made versions %v, want %v", i+1, got, want)
+		}
+	}
+	for _, v := range []int64{20, 19, -1} {
+		if _, err := persist(t.Context(), s.Backend, txn(put("other", "1"), at(put("a", "4"), v))); !errors.Is(err, core.ErrInvalid) {
+			t.Errorf("version %d for an entry at 20 is answered with %v, want ErrInvalid", v, err)
+		}
+	}
+	if c := commit(t, s.Backend, put("a", "4")); c.Revision != 5 || first(t, c.Changes).Entry.Version != 21 {
+		t.Errorf("the next commit is %+v, want version 21 at revision 5", c)
+	}
+	same(t, "the log", commits, logAfter(t, s.peer(t), 0, 10)[:4])
+	for _, key := range []core.Key{"a", "gone", "left"} {
+		h := historyOf(t, s.Backend, key, 10)
+		if key == "a" && len(h) > 0 {
+			h = h[1:]
+		}
+		same(t, fmt.Sprintf("the history of %q", key), recordsOf(key, commits), h)
+	}
+	if e := get(t, s.Backend, "left", 5); e == nil || !e.Deleted || e.Version != 5 || !e.Doc.ACL.Equal(acl) {
+		t.Errorf("the tombstone of version 5 is %+v", e)
 	}
 }
 

@@ -97,6 +97,12 @@ var commitMutants = []mutant{
 			op.Do = core.OpDelete
 		}
 	})},
+	{"counts versions by itself", "an op that names a version gives it to the entry", eachOp(func(op *core.Op) { op.Version = 0 })},
+	{"deletes only what is live", "an op that names a version gives it to the entry", eachOp(func(op *core.Op) {
+		if op.Do == core.OpDelete {
+			op.Version = 0
+		}
+	})},
 	{"forgets the ACL of a tombstone", "a tombstone keeps the ACL and no value", eachEntry(func(e *core.Entry) {
 		if e.Deleted {
 			e.Doc.ACL = nil

@@ -56,6 +56,10 @@ type Op struct {
 	Key Key
 	Do  OpKind
 	Doc Doc
+	// Version is the one that the entry gets; 0: the next. It is for those who copy a history, whose beginning may no longer
+	// be there: it must be greater than the one held, else ErrInvalid, and OpDelete with it leaves a tombstone with the ACL
+	// of Doc, whatever there was.
+	Version int64
 }
 
 // Check is what must still hold when a transaction commits.

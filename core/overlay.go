@@ -55,6 +55,9 @@ func (o *Overlay) Apply(txn Txn) (Commit, error) {
 			return Commit{}, Errorf(ErrInvalid, "a key stands twice in one transaction")
 		}
 		seen[op.Key] = true
+		if op.Version != 0 && op.Version <= o.entries[op.Key].Version {
+			return Commit{}, Errorf(ErrInvalid, "a version that an entry is to get is not greater than the one that it has")
+		}
 	}
 	o.head++
 	txn.Meta.Time = txn.Meta.Time.UTC().Truncate(time.Microsecond)
@@ -76,9 +79,10 @@ func (o *Overlay) apply(op Op, meta Meta) (Change, bool) {
 	old, exists := o.entries[op.Key]
 	was := Was{Exists: exists, Deleted: old.Deleted, ACL: old.Doc.ACL}
 	e := Entry{
-		Key: op.Key, Version: old.Version + 1, Revision: o.head, Rules: old.Rules,
+		Key: op.Key, Version: cmp.Or(op.Version, old.Version+1), Revision: o.head, Rules: old.Rules,
 		Modified: meta.Time, Author: meta.Author,
 	}
+	copied := op.Do == OpDelete && op.Version != 0
 	switch op.Do {
 	case OpPut:
 		e.Doc = op.Doc
@@ -86,11 +90,14 @@ func (o *Overlay) apply(op Op, meta Meta) (Change, bool) {
 			e.Rules = o.head
 		}
 	case OpDelete, OpPurge:
-		if !exists || op.Do == OpDelete && old.Deleted {
+		if !copied && (!exists || op.Do == OpDelete && old.Deleted) {
 			return Change{}, false
 		}
 		e.Deleted, e.Rules = true, o.head
 		e.Doc = Doc{ACL: old.Doc.ACL, Attrs: op.Doc.Attrs}
+		if copied {
+			e.Doc.ACL = op.Doc.ACL
+		}
 	}
 	if op.Do == OpPurge {
 		delete(o.entries, op.Key)
