@@ -13,6 +13,8 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
+const defaultServer = "http://127.0.0.1:8080"
+
 // retry is how long a command repeats what met an overloaded or restarting server.
 const retry = 3 * time.Second
 
@@ -24,7 +26,7 @@ type connection struct {
 
 func (n *connection) addFlags(c *cobra.Command) {
 	f := c.PersistentFlags()
-	f.StringVar(&n.server, "server", "", "address of the server (DYNCONFIG_SERVER; default http://127.0.0.1:8080)")
+	f.StringVar(&n.server, "server", "", "address of the server (DYNCONFIG_SERVER; default "+defaultServer+")")
 	f.StringVar(&n.token, "token", "", "the JWT to show, or @FILE that holds it (DYNCONFIG_TOKEN)")
 	f.StringVar(&n.environment, "env", "", "environment (DYNCONFIG_ENV)")
 	f.StringVarP(&n.output, "output", "o", "", "table, json or yaml")
@@ -33,7 +35,7 @@ func (n *connection) addFlags(c *cobra.Command) {
 // client returns a client as the flags and variables say. A token file is read anew for every call, so that a watch goes
 // on with what is in it when the old token ends.
 func (n *connection) client() (*client.Client, error) {
-	server := first(n.server, os.Getenv("DYNCONFIG_SERVER"), "http://127.0.0.1:8080")
+	server := first(n.server, os.Getenv("DYNCONFIG_SERVER"), defaultServer)
 	o := client.Options{Environment: first(n.environment, os.Getenv("DYNCONFIG_ENV")), Retry: retry}
 	switch token := first(n.token, os.Getenv("DYNCONFIG_TOKEN")); {
 	case strings.HasPrefix(token, "@"):
