@@ -27,11 +27,24 @@ func directory(t testing.TB) string {
 // build builds a program of a module that go.mod names, once: later calls find it in the user's cache.
 func build(t testing.TB, name, pkg string) string {
 	t.Helper()
+	dir, unlock := cached(t, name)
+	defer unlock()
+	program := filepath.Join(dir, name)
+	if out, err := exec.Command("go", "build", "-o", program, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", pkg, err, out)
+	}
+	return program
+}
+
+// cached returns a directory in the user's cache, and a lock on what stands there by a name: tests of several packages run
+// at once.
+func cached(t testing.TB, name string) (dir string, unlock func()) {
+	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "dynconfig", "services")
+	dir = filepath.Join(cache, "dynconfig", "services")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -39,12 +52,7 @@ func build(t testing.TB, name, pkg string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = lock.Close() }()
-	program := filepath.Join(dir, name)
-	if out, err := exec.Command("go", "build", "-o", program, pkg).CombinedOutput(); err != nil {
-		t.Fatalf("building %s: %v\n%s", pkg, err, out)
-	}
-	return program
+	return dir, func() { _ = lock.Close() }
 }
 
 // process is a server that runs until it is killed.
@@ -53,14 +61,20 @@ type process struct{ cmd *exec.Cmd }
 // start runs a program whose output goes to a file.
 func start(t testing.TB, log, program string, args ...string) *process {
 	t.Helper()
+	cmd := exec.Command(program, args...)
+	dieWithParent(cmd)
+	return run(t, log, cmd)
+}
+
+// run is start for a command that is made already.
+func run(t testing.TB, log string, cmd *exec.Cmd) *process {
+	t.Helper()
 	out, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// Defaults of what a connection string may say otherwise.
+const (
+	defaultConnections      = 10
+	defaultConnectTimeout   = 5 * time.Second
+	defaultStatementTimeout = "5s"
+)
+
+// configure reads a connection string: a URL or keywords and values, as libpq takes them, with the pool's settings among
+// its parameters. An error never shows the string, which may hold a password.
+func configure(text string) (*pgxpool.Config, error) {
+	c, err := pgxpool.ParseConfig(text)
+	if err != nil {
+		return nil, core.Errorf(core.ErrInvalid, "POSTGRES_URL is not a valid connection string%s", reasonOf(err))
+	}
+	if !strings.Contains(text, "pool_max_conns") {
+		c.MaxConns = defaultConnections
+	}
+	conn := c.ConnConfig
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = defaultConnectTimeout
+	}
+	for name, value := range map[string]string{
+		"application_name":  "dynconfig",
+		"statement_timeout": defaultStatementTimeout,
+		// Every statement is prepared once and has an index to go by, whatever the planner would guess of a table that was
+		// empty when it looked.
+		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off",
+	} {
+		if _, set := conn.RuntimeParams[name]; !set {
+			conn.RuntimeParams[name] = value
+		}
+	}
+	chosen := conn.ValidateConnect // by target_session_attrs
+	conn.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
+		if chosen != nil {
+			if err := chosen(ctx, c); err != nil {
+				return err
+			}
+		}
+		return inspect(ctx, c)
+	}
+	return c, nil
+}
+
+// reasonOf tells what of a connection string is wrong, as far as that is safe to tell.
+func reasonOf(err error) string {
+	var parse *pgconn.ParseConfigError
+	if !errors.As(err, &parse) {
+		return ": " + err.Error() // of the pool's settings, which are no secret
+	}
+	for _, word := range []string{"sslmode", "sslrootcert", "sslcert", "sslkey", "port", "connect_timeout", "target_session_attrs", "CA file", "certificate"} {
+		if strings.Contains(parse.Error(), word) && !strings.Contains(parse.ConnString, word+"@") {
+			return ": look at " + word
+		}
+	}
+	return ""
+}
+
+// address says where a database is, for people.
+func address(c *pgx.ConnConfig) string {
+	if strings.HasPrefix(c.Host, "/") {
+		return c.Host
+	}
+	return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
+}
+
+// facts are what a connection finds at its other end.
+type facts struct {
+	lineage string // changes when the database may have lost commits: a failover, a restored dump, another cluster
+	durable string // what makes commits less than durable; empty if nothing does
+	unicode bool   // the database's encoding is UTF-8
+}
+
+// factsKey is where a connection keeps its facts.
+const factsKey = "dynconfig"
+
+func factsOf(c *pgx.Conn) facts {
+	f, _ := c.PgConn().CustomData()[factsKey].(facts)
+	return f
+}
+
+// The cluster, the database in it and the timeline of its log are one history: a replica that takes over begins another
+// timeline, a dump is restored into another database. A replica is never read, because it lags.
+const inspectSQL = `SELECT pg_is_in_recovery(),
+    (SELECT system_identifier FROM pg_control_system()) || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' ||
+        CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+    concat_ws(', ', 'fsync=' || nullif(current_setting('fsync'), 'on'),
+        'synchronous_commit=' || CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'off' END,
+        'full_page_writes=' || nullif(current_setting('full_page_writes'), 'on')),
+    current_setting('server_encoding') = 'UTF8'`
+
+// inspect finds the facts of a new connection, and refuses one to a replica: the next host of the connection string is
+// then tried.
+func inspect(ctx context.Context, c *pgconn.PgConn) error {
+	r := c.ExecParams(ctx, inspectSQL, nil, nil, nil, nil).Read()
+	if r.Err != nil {
+		return r.Err
+	}
+	row := r.Rows[0]
+	if string(row[0]) == "t" {
+		return unavailable("Database is a replica that takes no writes", nil)
+	}
+	sum := fnv.New64a()
+	sum.Write(row[1])
+	c.CustomData()[factsKey] = facts{
+		lineage: strconv.FormatUint(sum.Sum64(), 36), durable: string(row[2]), unicode: string(row[3]) == "t",
+	}
+	return nil
+}

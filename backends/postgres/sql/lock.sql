@@ -1,0 +1,1 @@
+SELECT revision, time FROM dynconfig.head FOR UPDATE

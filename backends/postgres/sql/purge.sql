@@ -1,0 +1,1 @@
+DELETE FROM dynconfig.configs WHERE key = ANY ($1)

@@ -1,0 +1,1 @@
+SELECT store, revision, floor, clock_timestamp() FROM dynconfig.head

@@ -1,0 +1,1 @@
+UPDATE dynconfig.head SET trimmed = $1, kept = $2

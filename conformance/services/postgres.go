@@ -1,0 +1,162 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Postgres is a PostgreSQL server that waits for the disk at every commit, as one in production does.
+type Postgres struct {
+	mu        sync.Mutex
+	server    postgresServer
+	databases atomic.Int64
+}
+
+// postgresServer is where the server runs: local programs, or a container.
+type postgresServer interface {
+	// start begins on what is there; the server need not answer yet.
+	start(t testing.TB)
+	// kill is kill -9 of all of it.
+	kill(t testing.TB)
+	// pause stops all of it where it stands, until resume.
+	pause(t testing.TB)
+	resume(t testing.TB)
+	// replica makes a streaming replica of the running server in a place of its own. It is not started.
+	replica(t testing.TB) postgresServer
+	// host is where clients find it: a directory of sockets, or host:port.
+	host() string
+}
+
+// StartPostgres starts a server on an empty cluster and waits until it serves. It ends with the test. A server for each
+// top-level test and a Database for each of its subtests is cheap.
+func StartPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	p := &Postgres{server: newLocalPostgres(t)}
+	p.begin(t)
+	return p
+}
+
+func (p *Postgres) begin(t testing.TB) {
+	t.Helper()
+	p.server.start(t)
+	t.Cleanup(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.server.kill(t)
+	})
+	p.await(t)
+}
+
+// URL is the connection string of a database, as the server's superuser. Options are such as "pool_max_conns=3".
+func (p *Postgres) URL(database string, options ...string) string {
+	return postgresURL([]string{p.server.host()}, database, options)
+}
+
+func postgresURL(hosts []string, database string, options []string) string {
+	query := append([]string{"host=" + url.QueryEscape(strings.Join(hosts, ","))}, options...)
+	return "postgres://postgres@/" + database + "?" + strings.Join(query, "&")
+}
+
+// Database makes an empty database and returns its name.
+func (p *Postgres) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test%d", p.databases.Add(1))
+	p.Exec(t, "postgres", "CREATE DATABASE "+name)
+	return name
+}
+
+// Exec runs statements as the superuser, in a connection of their own.
+func (p *Postgres) Exec(t testing.TB, database, sql string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, p.URL(database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// Cut ends every connection to a database, as pg_terminate_backend does.
+func (p *Postgres) Cut(t testing.TB, database string) {
+	t.Helper()
+	p.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+database+"'")
+}
+
+// Kill is kill -9 of the server and all its backends.
+func (p *Postgres) Kill(t testing.TB) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server.kill(t)
+}
+
+// Start starts a killed server on what the old one left, and waits until it serves.
+func (p *Postgres) Start(t testing.TB) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server.start(t)
+	p.await(t)
+}
+
+// Restart is Kill and Start.
+func (p *Postgres) Restart(t testing.TB) {
+	t.Helper()
+	p.Kill(t)
+	p.Start(t)
+}
+
+// Pause stops the server and all its backends where they stand, until Resume.
+func (p *Postgres) Pause(t testing.TB) { t.Helper(); p.server.pause(t) }
+
+// Resume lets a paused server go on.
+func (p *Postgres) Resume(t testing.TB) { t.Helper(); p.server.resume(t) }
+
+// Replica starts a streaming replica and waits until it serves reads. It ends with the test.
+func (p *Postgres) Replica(t testing.TB) *Postgres {
+	t.Helper()
+	r := &Postgres{server: p.server.replica(t)}
+	r.begin(t)
+	return r
+}
+
+// Promote makes a replica a server that takes writes.
+func (p *Postgres) Promote(t testing.TB) { t.Helper(); p.Exec(t, "postgres", "SELECT pg_promote()") }
+
+// Either is the connection string for whichever of two servers takes writes.
+func (p *Postgres) Either(other *Postgres, database string, options ...string) string {
+	return postgresURL([]string{p.server.host(), other.server.host()}, database, options)
+}
+
+// await asks until the server answers.
+func (p *Postgres) await(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		conn, err := pgx.Connect(ctx, p.URL("postgres"))
+		if err == nil {
+			_ = conn.Close(ctx)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("PostgreSQL in %s does not serve: %v", filepath.Dir(p.server.host()), errors.Join(ctx.Err(), err))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
