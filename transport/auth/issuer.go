@@ -63,6 +63,9 @@ func (i *Issuer) Document() []byte { return i.document }
 // Set returns the one key.
 func (i *Issuer) Set() *Set { return i.set }
 
+// First returns the one key, too.
+func (i *Issuer) First(context.Context) *Set { return i.set }
+
 // Seek finds nothing newer.
 func (i *Issuer) Seek(context.Context) *Set { return i.set }
 

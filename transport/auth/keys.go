@@ -19,6 +19,9 @@ import (
 type Keys interface {
 	// Set returns the keys that count now, the same pointer as long as they are the same; nil: none were ever had.
 	Set() *Set
+	// First returns the set once it was asked for: a server that has just started waits for its first answer, a few seconds
+	// at most, rather than turn its first callers away.
+	First(ctx context.Context) *Set
 	// Seek is called for a token whose key is not in the Set. It may look for a newer one, waiting a few seconds.
 	Seek(ctx context.Context) *Set
 	// Health is a word for /health: core.Healthy, core.Degraded or core.Unhealthy.

@@ -70,6 +70,8 @@ type fixed struct {
 
 func (f *fixed) Set() *Set { return f.set }
 
+func (f *fixed) First(context.Context) *Set { return f.set }
+
 func (f *fixed) Seek(context.Context) *Set {
 	f.seeks++
 	if f.next != nil {

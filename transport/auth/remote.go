@@ -45,6 +45,8 @@ type Remote struct {
 	o       RemoteOptions
 	current atomic.Pointer[fetched]
 	failing atomic.Bool
+	asked   chan struct{} // closed when the first fetch is over, however it went
+	askOnce sync.Once
 
 	mu     sync.Mutex
 	flight *flight   // the fetch under way, if there is one
@@ -86,7 +88,7 @@ func NewRemote(address string, o RemoteOptions) (*Remote, error) {
 		transport.DisableKeepAlives = true
 		o.Client = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	}
-	return &Remote{url: address, o: o}, nil
+	return &Remote{url: address, o: o, asked: make(chan struct{})}, nil
 }
 
 func checkRedirect(r *http.Request, via []*http.Request) error {
@@ -122,6 +124,18 @@ func (r *Remote) Set() *Set {
 		return nil
 	}
 	return f.set
+}
+
+// First returns the last good set, and waits for the first fetch to be over, which Run makes as soon as it runs.
+func (r *Remote) First(ctx context.Context) *Set {
+	late := time.NewTimer(FetchTime)
+	defer late.Stop()
+	select {
+	case <-r.asked:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return r.Set()
 }
 
 // Seek fetches the set for a token with an unknown kid, at most once in 10 seconds; everyone who asks meanwhile waits for
@@ -166,6 +180,7 @@ func (r *Remote) fetch(ctx context.Context) error {
 		r.flight = nil
 		r.mu.Unlock()
 		close(f.done)
+		r.askOnce.Do(func() { close(r.asked) })
 	}()
 	f.err = r.load(ctx)
 	if ctx.Err() == nil {

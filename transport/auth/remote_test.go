@@ -180,6 +180,26 @@ func TestSetOfExactlyOneMiBIsTaken(t *testing.T) {
 	})
 }
 
+func TestFirstTokensWaitForTheFirstSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, e := edKey(), &endpoint{gate: make(chan struct{})}
+		e.serve(document(jwkOf(a, nil)))
+		r := must(NewRemote("https://idp.example/jwks", RemoteOptions{Client: &http.Client{Transport: e}}))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		go func() {
+			time.Sleep(FetchTime - time.Second)
+			close(e.gate)
+		}()
+		verifies(t, NewVerifier(r, VerifierOptions{}), sign(jwt.SigningMethodEdDSA, a, "", good(nil)), true)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+}
+
 func TestServerStartsWithTheEndpointDownAndKeepsTrying(t *testing.T) {
 	a, e := edKey(), &endpoint{}
 	e.fail(errors.New("connection refused"))

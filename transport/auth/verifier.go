@@ -94,6 +94,9 @@ func (v *Verifier) Health() string { return v.keys.Health() }
 func (v *Verifier) Verify(ctx context.Context, token string) (*core.Subject, error) {
 	set := v.keys.Set()
 	if set == nil {
+		set = v.keys.First(ctx)
+	}
+	if set == nil {
 		return nil, &core.Error{Kind: core.ErrUnavailable, Detail: "The keys of the token issuer are away; try again", Retry: 5 * time.Second}
 	}
 	if len(token) > MaxToken {
