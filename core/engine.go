@@ -132,7 +132,7 @@ func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.tail.applied.Store(int64(from))
-	if err := e.tail.look(ctx); err != nil {
+	if err := e.tail.look(ctx, theEnd); err != nil {
 		return nil, err
 	}
 	e.hub = newHub(e.tail)
@@ -190,7 +190,7 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	e.epoch.Store(&status.Epoch)
 	e.tail.applied.Store(int64(from))
 	e.tail.mu.Unlock()
-	err = e.tail.look(ctx)
+	err = e.tail.look(ctx, theEnd)
 	e.hub.reset(e.tail.head())
 	return err
 }
@@ -237,11 +237,13 @@ func (e *Engine) environment(ctx context.Context, name string) (EnvID, error) {
 
 // sync brings this node up to every commit acknowledged before the call.
 func (e *Engine) sync(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	rev, err := e.store.Sync(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = e.tail.wait(ctx, rev)
 	}
-	return e.tail.wait(ctx, rev)
+	return inTime(err)
 }
 
 // staleAfter is how old a view may be without being called stale.
@@ -263,8 +265,8 @@ func (e *Engine) stale() (time.Duration, error) {
 	}
 }
 
-// reach waits until this node has applied a position.
-func (e *Engine) reach(ctx context.Context, p Position) error {
+// Reach waits until this node has applied a position, at most MinRevisionWait.
+func (e *Engine) Reach(ctx context.Context, p Position) error {
 	if p.Epoch != e.Epoch() {
 		return Errorf(ErrCompacted, "Revision is of another epoch")
 	}

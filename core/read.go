@@ -15,7 +15,7 @@ func (e *Engine) Get(ctx context.Context, c Caller, r Read) (Item, error) {
 		return Item{}, err
 	}
 	if r.Min != nil {
-		if err := e.reach(ctx, *r.Min); err != nil {
+		if err := e.Reach(ctx, *r.Min); err != nil {
 			return Item{}, err
 		}
 	}

@@ -148,6 +148,11 @@ func TestAReadIsNotOlderThanTheRevisionAsked(t *testing.T) {
 	s.want(200, "GET", "/keys/c?consistency=strong", "")
 	s.want(410, "GET", "/keys/c", "", "X-DynConfig-Min-Revision", "anotherepoch:1")
 	s.want(400, "GET", "/keys/c", "", "X-DynConfig-Min-Revision", "7")
+	for _, list := range []string{"/keys", "/keys?key=c", "/namespaces"} {
+		s.want(200, "GET", list, "", "X-DynConfig-Min-Revision", revision)
+		s.want(410, "GET", list, "", "X-DynConfig-Min-Revision", "anotherepoch:1")
+		s.want(400, "GET", list, "", "X-DynConfig-Min-Revision", "7")
+	}
 	s.want(400, "GET", "/keys/c?consistency=weak", "")
 }
 

@@ -92,11 +92,22 @@ func (c *call) write(op core.WriteOp, kind core.Kind, members ...string) (core.W
 	return result.Written[0], nil
 }
 
+// reach waits for the revision that the answer to a list must not be older than.
+func (c *call) reach() error {
+	if c.in.min == nil {
+		return nil
+	}
+	return c.s.engine.Reach(c.ctx(), *c.in.min)
+}
+
 // list answers with a page of the names that the caller may read.
 func (c *call) list(kind core.Kind, member string) error {
 	f := core.Filter{Kind: kind, Namespace: c.in.namespace, Limit: c.in.limit, Access: c.in.access, Values: c.in.values}
 	var err error
 	if f.After, err = c.open(f, c.in.cursor); err != nil {
+		return err
+	}
+	if err := c.reach(); err != nil {
 		return err
 	}
 	l, err := c.s.engine.List(c.ctx(), c.caller(), f)

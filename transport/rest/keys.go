@@ -68,7 +68,7 @@ func keyOperations() []*operation {
 				status: 200, about: "A page of keys. It may be short while `nextCursor` is there.", shape: wire.Listing{},
 				example: `{"keys":["app.ui.theme"],"total":1,"revision":"k3v9x2p7:417","items":[` + exampleItem + `]}`,
 			}},
-			errors: []error{core.ErrForbidden, core.ErrNotFound},
+			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
 		},
 	}
 }
@@ -143,6 +143,9 @@ func listKeys(c *call) error {
 	}
 	if c.in.namespace != "" || c.in.cursor != "" || c.in.limit != 0 || c.in.access != "" {
 		return badParam("key", "does not go with namespace, limit, cursor or access")
+	}
+	if err := c.reach(); err != nil {
+		return err
 	}
 	slices.Sort(c.in.names)
 	l, err := c.s.engine.GetMany(c.ctx(), c.caller(), core.KindKey, slices.Compact(c.in.names))

@@ -23,7 +23,7 @@ func namespaceOperations() []*operation {
 				status: 200, about: "A page of namespaces.", shape: wire.Namespaces{},
 				example: `{"namespaces":["app.ui"],"total":1,"revision":"k3v9x2p7:417"}`,
 			}},
-			errors: []error{core.ErrForbidden, core.ErrNotFound},
+			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
 		},
 		{
 			method: http.MethodGet, path: "/namespaces/{namespace}", id: "getNamespace", tag: "namespaces", summary: "Read a namespace",

@@ -115,15 +115,21 @@ func getParams() []*param {
 			func(in *inputs, _ string) { in.strong = true }),
 		flag("metadata", "Answer with TTL, times, author and revision too, and with the ACL for admins.", func(in *inputs, b bool) { in.metadata = b }),
 		ifNoneMatch("As `since_version`: 304 if this is the present version.", `"3"`),
-		header(wire.HeaderMinRevision, "A revision that the answer must not be older than; waits up to 5 s for it.", "k3v9x2p7:417", func(in *inputs, s string) error {
+		minRevision(),
+	)
+}
+
+// minRevision is a parameter of everything that is read.
+func minRevision() *param {
+	return header(wire.HeaderMinRevision, "A revision that the answer must not be older than; waits up to 5 s for it.", "k3v9x2p7:417",
+		func(in *inputs, s string) error {
 			p, err := core.ParsePosition(s)
 			if err != nil {
 				return badParam(wire.HeaderMinRevision, "is not a revision that this server gave out")
 			}
 			in.min = &p
 			return nil
-		}),
-	)
+		})
 }
 
 // writeParams are those of every write.
@@ -177,6 +183,7 @@ func listParams() []*param {
 			in.cursor = s
 			return nil
 		}),
+		minRevision(),
 	)
 }
 
