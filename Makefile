@@ -3,7 +3,7 @@
 SHELL := /bin/bash -o pipefail
 
 # Where the race detector finds things. It needs a C compiler; without one these packages are tested plainly, and make says so.
-RACED := ./core/... ./client/... ./transport/... ./backends/memory/... ./backends/etcd/...
+RACED := ./core/... ./client/... ./transport/... ./backends/memory/... ./backends/etcd/... ./backends/redis/...
 RACE  := $(shell command -v $$(go env CC) >/dev/null && echo -race)
 # How long each of the tests with a time budget takes in `make soak` (in `make test` it is about 20 s).
 SOAK ?= 10m
