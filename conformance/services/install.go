@@ -17,6 +17,8 @@ func installed(t testing.TB, program, pkg string) string {
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
 		t.Fatalf("%s is missing: install %s (Debian: apt-get install %s)", program, program, pkg)
 	}
+	_, unlock := cached(t, "apt") // tests of several packages may want something at once
+	defer unlock()
 	for _, args := range [][]string{{"update", "-qq"}, {"install", "-y", "-qq", "--no-install-recommends", pkg}} {
 		cmd := exec.Command("apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
