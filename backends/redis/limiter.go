@@ -86,7 +86,7 @@ func (l *Limiter) try(principal string, n int) (core.Budget, *settlement, error)
 		if len(s.leases) >= shardNames {
 			return core.Budget{}, nil, errCrowded
 		}
-		e = &lease{shard: s, principal: principal, key: l.redis.o.Prefix + ":limit:{" + name(principal) + "}", lost: true}
+		e = &lease{shard: s, principal: principal, key: l.key(principal), lost: true}
 		s.leases[principal] = e
 	}
 	now := time.Now()
@@ -113,6 +113,11 @@ func (l *Limiter) try(principal string, n int) (core.Budget, *settlement, error)
 		return core.Budget{}, nil, errClosed
 	}
 	return core.Budget{}, e.settlement, nil
+}
+
+// key is the name of a bucket.
+func (l *Limiter) key(principal string) string {
+	return l.redis.o.Prefix + ":limit:{" + name(principal) + "}"
 }
 
 // left is about what is in the bucket beside what this node holds: at most, since other nodes take from it, too.

@@ -131,6 +131,27 @@ func (s *observed) Status(ctx context.Context) (core.Status, error) {
 // Health is a word: degraded while Redis is away.
 func (r *Redis) Health() string { return r.monitor.health() }
 
+// Stats are figures for metrics, counted since the start.
+type Stats struct {
+	Away                     bool
+	HintsDropped             uint64
+	CacheHits, CacheMisses   uint64
+	CacheDropped             uint64 // entries that were not put
+	Settlements, LeasesAsked uint64 // round trips about leases, and leases in them
+}
+
+// Stats returns the figures.
+func (r *Redis) Stats() Stats {
+	s := Stats{
+		Away: r.monitor.away(), HintsDropped: r.bus.out.dropped.Load(),
+		CacheHits: r.cache.hits.Load(), CacheMisses: r.cache.misses.Load(), CacheDropped: r.cache.out.dropped.Load(),
+	}
+	if r.limiter != nil {
+		s.Settlements, s.LeasesAsked = r.limiter.trips.Load(), r.limiter.asked.Load()
+	}
+	return s
+}
+
 // Close gives unspent tokens back and ends the connection. A second call does nothing.
 func (r *Redis) Close() error { return r.end() }
 

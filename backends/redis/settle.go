@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -19,6 +20,8 @@ type settler struct {
 	wake   chan struct{} // capacity 1
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	trips  atomic.Uint64
+	asked  atomic.Uint64 // leases
 
 	mu      sync.Mutex
 	pending []*lease
@@ -138,6 +141,8 @@ func (l *Limiter) settleBatch(leases []*lease, block int) {
 		reports[i] = e.report(sent, block)
 		e.shard.mu.Unlock()
 	}
+	l.trips.Add(1)
+	l.asked.Add(uint64(len(reports)))
 	answers := l.call(reports)
 	now := time.Now()
 	for i, e := range leases {
