@@ -31,6 +31,9 @@ type Options struct {
 	// Break kills what keeps the store (a server, a connection) and starts it again; b goes on to work afterwards. It is
 	// called while b is in use. nil: there is nothing to kill.
 	Break func(t testing.TB, b *core.Backend)
+	// Alone opens a backend whose store nobody else uses, for tests that call Reopen or Break, where Opener opens backends
+	// that share a server. nil: Opener does.
+	Alone Opener
 	// Known lists the promises that this backend is known to break, each with the reason. One that is kept after all fails
 	// the run.
 	Known map[string]string
@@ -92,6 +95,10 @@ func Run(t *testing.T, open Opener, o Options) {
 			}
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
+				open := open
+				if o.Alone != nil && p.needs&(needsReopen|needsBreak) != 0 {
+					open = o.Alone
+				}
 				if why, known := o.Known[p.name]; known {
 					failsAsKnown(t, p, open, o, why)
 					return

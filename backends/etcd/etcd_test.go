@@ -1,7 +1,9 @@
 package etcd
 
 import (
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,56 +15,74 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// servers remembers which server a backend is connected to.
-type servers struct{ of sync.Map }
+// deployments opens backends, each below a prefix of its own on one server, and remembers where they are.
+type deployments struct {
+	server *services.Etcd
+	count  atomic.Int64
+	of     sync.Map // deployment by backend
+}
 
-func (s *servers) connect(t testing.TB, e *services.Etcd) *core.Backend {
+type deployment struct {
+	server *services.Etcd
+	prefix string
+}
+
+func (d *deployments) connect(t testing.TB, at deployment) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), Config{Endpoints: []string{e.Endpoint}})
+	b, err := Open(t.Context(), Config{Endpoints: []string{at.server.Endpoint}, Options: Options{Prefix: at.prefix}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.of.Store(b, e)
+	d.of.Store(b, at)
 	return b
 }
 
-func (s *servers) server(b *core.Backend) *services.Etcd {
-	e, _ := s.of.Load(b)
-	return e.(*services.Etcd)
+func (d *deployments) at(b *core.Backend) deployment {
+	at, _ := d.of.Load(b)
+	return at.(deployment)
 }
 
-func (s *servers) open(t testing.TB) *core.Backend { return s.connect(t, services.StartEtcd(t)) }
+// open opens a fresh deployment on the server that all share.
+func (d *deployments) open(t testing.TB) *core.Backend {
+	return d.connect(t, deployment{d.server, fmt.Sprintf("test/%03d/", d.count.Add(1))})
+}
 
-func (s *servers) options() conformance.Options {
+// alone opens one on a server of its own.
+func (d *deployments) alone(t testing.TB) *core.Backend {
+	return d.connect(t, deployment{services.StartEtcd(t), ""})
+}
+
+func (d *deployments) options() conformance.Options {
 	return conformance.Options{
-		Peer: func(t testing.TB, b *core.Backend) *core.Backend { return s.connect(t, s.server(b)) },
+		Alone: d.alone,
+		Peer:  func(t testing.TB, b *core.Backend) *core.Backend { return d.connect(t, d.at(b)) },
 		Reopen: func(t testing.TB, b *core.Backend) *core.Backend {
 			if err := b.Close(); err != nil {
 				t.Error(err)
 			}
-			s.server(b).Restart(t)
-			return s.connect(t, s.server(b))
+			d.at(b).server.Restart(t)
+			return d.connect(t, d.at(b))
 		},
-		Break: func(t testing.TB, b *core.Backend) { s.server(b).Restart(t) },
+		Break: func(t testing.TB, b *core.Backend) { d.at(b).server.Restart(t) },
 	}
 }
 
 func TestConformance(t *testing.T) {
-	var s servers
-	conformance.Run(t, s.open, s.options())
+	d := deployments{server: services.StartEtcd(t)}
+	conformance.Run(t, d.open, d.options())
 }
 
 func TestModel(t *testing.T) {
-	var s servers
-	conformance.RunModel(t, s.open, s.options())
-}
-
-func BenchmarkStore(b *testing.B) {
-	var s servers
-	conformance.Bench(b, s.open, s.options())
+	d := deployments{server: services.StartEtcd(t)}
+	conformance.RunModel(t, d.open, d.options())
 }
 
 func TestLinearizable(t *testing.T) {
-	var s servers
-	conformance.RunLinearizable(t, s.open, s.options())
+	d := deployments{server: services.StartEtcd(t)}
+	conformance.RunLinearizable(t, d.open, d.options())
+}
+
+func BenchmarkStore(b *testing.B) {
+	d := deployments{server: services.StartEtcd(b)}
+	conformance.Bench(b, d.open, d.options())
 }

@@ -1,74 +1,196 @@
 package services
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 )
 
-// Etcd is an etcd server with its default limits, of the version that go.mod names.
-type Etcd struct {
-	Endpoint string // a unix socket
+// EtcdVariable names the environment variable with the path of an etcd program to use instead of the version that go.mod
+// names, which is how other versions are tried by hand.
+const EtcdVariable = "DYNCONFIG_TEST_ETCD"
 
-	program, dir string
-	mu           sync.Mutex
-	server       *process
+// Etcd is an etcd server with its default limits.
+type Etcd struct {
+	Endpoint string // a unix socket, or with TLS a port of this machine
+
+	program, dir, name string
+	args               []string
+	tls                bool
+	mu                 sync.Mutex
+	server             *process
 }
 
-// StartEtcd starts a server on an empty directory and waits until it serves. It ends with the test.
-func StartEtcd(t testing.TB) *Etcd {
+// StartEtcd starts a server on an empty directory, with further arguments if there are some, and waits until it serves. It
+// ends with the test.
+func StartEtcd(t testing.TB, args ...string) *Etcd {
 	t.Helper()
-	dir := directory(t)
-	e := &Etcd{Endpoint: "unix://" + filepath.Join(dir, "sock"), program: build(t, "etcd", "go.etcd.io/etcd/server/v3"), dir: dir}
-	e.start(t)
-	t.Cleanup(func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.server.kill(t)
-	})
+	e := newEtcd(t, directory(t), "test", append(slices.Clone(alone), args...))
+	e.Start(t)
+	return e
+}
+
+// alone are the arguments of a cluster of one. An empty path lets the system choose an abstract socket, where no peer will
+// ever come.
+var alone = []string{
+	"--listen-peer-urls=unix://", "--initial-advertise-peer-urls=unix://test", "--initial-cluster=test=unix://test",
+	"--heartbeat-interval=10", "--election-timeout=100",
+}
+
+// StartEtcdTLS is StartEtcd for a server that speaks TLS on a port, with a certificate and a key for 127.0.0.1, and that
+// demands a certificate of the same authority from its clients. Its Endpoint is another one after a restart.
+func StartEtcdTLS(t testing.TB, ca, cert, key string) *Etcd {
+	t.Helper()
+	e := newEtcd(t, directory(t), "test", append(slices.Clone(alone),
+		"--listen-client-urls=https://127.0.0.1:0", "--advertise-client-urls=https://127.0.0.1:0", "--log-level=info",
+		"--client-cert-auth", "--trusted-ca-file="+ca, "--cert-file="+cert, "--key-file="+key))
+	e.tls = true
+	e.Start(t)
+	return e
+}
+
+func newEtcd(t testing.TB, dir, name string, args []string) *Etcd {
+	t.Helper()
+	program := os.Getenv(EtcdVariable)
+	if program == "" {
+		program = build(t, "etcd", "go.etcd.io/etcd/server/v3")
+	}
+	e := &Etcd{Endpoint: "unix://" + filepath.Join(dir, name+".sock"), program: program, dir: dir, name: name}
+	e.args = append([]string{
+		"--name=" + name, "--data-dir=" + filepath.Join(dir, name), "--log-level=warn",
+		"--listen-client-urls=" + e.Endpoint, "--advertise-client-urls=" + e.Endpoint,
+	}, args...)
+	t.Cleanup(func() { e.Kill(t) })
 	return e
 }
 
 // Restart is kill -9, and a new server on what the old one left.
 func (e *Etcd) Restart(t testing.TB) {
 	t.Helper()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.server.kill(t)
-	e.start(t)
+	e.Kill(t)
+	e.Start(t)
 }
 
-// Pause stops the server where it stands, until Resume.
-func (e *Etcd) Pause(t testing.TB) { t.Helper(); e.server.signal(t, syscall.SIGSTOP) }
-
-// Resume lets a paused server go on.
-func (e *Etcd) Resume(t testing.TB) { t.Helper(); e.server.signal(t, syscall.SIGCONT) }
-
-func (e *Etcd) start(t testing.TB) {
+// Kill is kill -9. A server that is dead stays so.
+func (e *Etcd) Kill(t testing.TB) {
 	t.Helper()
-	log := filepath.Join(e.dir, "log")
-	e.server = start(t, log, e.program,
-		"--name=test", "--data-dir="+filepath.Join(e.dir, "data"), "--log-level=warn",
-		"--listen-client-urls="+e.Endpoint, "--advertise-client-urls="+e.Endpoint,
-		// An empty path lets the system choose an abstract socket, where no peer will ever come.
-		"--listen-peer-urls=unix://", "--initial-advertise-peer-urls=unix://test", "--initial-cluster=test=unix://test",
-		"--heartbeat-interval=10", "--election-timeout=100")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.server != nil {
+		e.server.kill(t)
+		e.server = nil
+	}
+}
+
+// Start starts a server that was killed, and waits until it serves.
+func (e *Etcd) Start(t testing.TB) {
+	t.Helper()
+	e.launch(t)
 	e.await(t)
 }
 
-// await asks until the server answers.
+// Pause stops the server where it stands, until Resume.
+func (e *Etcd) Pause(t testing.TB) { t.Helper(); e.signal(t, syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (e *Etcd) Resume(t testing.TB) { t.Helper(); e.signal(t, syscall.SIGCONT) }
+
+// Data is the directory in which the server keeps everything.
+func (e *Etcd) Data() string { return filepath.Join(e.dir, e.name) }
+
+func (e *Etcd) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server.signal(t, s)
+}
+
+func (e *Etcd) log() string { return filepath.Join(e.dir, e.name+".log") }
+
+// launch starts the process. Its directory is where peers find each other's sockets.
+func (e *Etcd) launch(t testing.TB) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	cmd := exec.Command(e.program, e.args...)
+	cmd.Dir = e.dir
+	dieWithParent(cmd)
+	_ = os.Remove(e.log())
+	e.server = run(t, e.log(), cmd)
+}
+
+// startTime is how long a server may take until it serves.
+const startTime = time.Minute
+
+// await waits until the server answers.
 func (e *Etcd) await(t testing.TB) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	if e.tls {
+		e.awaitAddress(ctx, t)
+		return
+	}
+	client := connect(t, e.Endpoint)
+	defer func() { _ = client.Close() }()
+	for {
+		ask, cancel := context.WithTimeout(ctx, time.Second)
+		_, err := client.Get(ask, "ready")
+		cancel()
+		if err == nil || errors.Is(err, rpctypes.ErrUserEmpty) {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("etcd does not serve: %v", err)
+		}
+	}
+}
+
+// awaitAddress reads in the log where the server listens, which it says when it serves.
+func (e *Etcd) awaitAddress(ctx context.Context, t testing.TB) {
+	t.Helper()
+	for ctx.Err() == nil {
+		f, err := os.Open(e.log())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			var line struct{ Msg, Address string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving client traffic securely" {
+				e.Endpoint = "https://" + line.Address
+				_ = f.Close()
+				return
+			}
+		}
+		_ = f.Close()
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("etcd does not serve")
+}
+
+// connect returns a client that tries again soon.
+func connect(t testing.TB, endpoints ...string) *clientv3.Client {
+	t.Helper()
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{e.Endpoint}, Logger: zap.NewNop(),
+		Endpoints: endpoints, Logger: zap.NewNop(),
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, MaxDelay: 5 * time.Millisecond}, MinConnectTimeout: time.Second,
 		})},
@@ -76,18 +198,5 @@ func (e *Etcd) await(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = client.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
-		ask, cancel := context.WithTimeout(ctx, time.Second)
-		_, err := client.Get(ask, "ready")
-		cancel()
-		if err == nil {
-			return
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("etcd does not serve: %v", err)
-		}
-	}
+	return client
 }
