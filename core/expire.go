@@ -141,6 +141,8 @@ func (x *expiry) expireAll(ctx context.Context, due []*item) {
 
 // expire commits the end of one item at the version it has. An idempotency entry leaves nothing behind.
 func (e *Engine) expire(ctx context.Context, it *item) error {
+	ctx, cancel := context.WithTimeout(ctx, writeFor)
+	defer cancel()
 	version := it.version
 	op := Op{Key: it.key, Do: OpDelete, Doc: Doc{Attrs: map[string]string{AttrExpired: "1"}}}
 	env, kind, name, _ := it.key.Split()

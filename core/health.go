@@ -59,7 +59,7 @@ func (e *Engine) Health(ctx context.Context) Health {
 	if err == nil && !e.clockAgrees(status) {
 		parts["clock"] = Degraded
 	}
-	h.at, h.last = now, Health{Status: Worst(parts), Components: parts}
+	h.at, h.last = e.now(), Health{Status: Worst(parts), Components: parts}
 	return h.last
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,13 +19,13 @@ type tail struct {
 	log   *slog.Logger
 	now   func() time.Time
 	epoch func() string
-	other bool // other processes write to the store, too
-	away  bool // the log could not be read when run last tried
+	other bool        // other processes write to the store, too
+	away  atomic.Bool // the log could not be read when run last tried
 	index *index
 	keep  func(*item, *Entry) // caches a value that came with a commit
 
 	applied atomic.Int64
-	heard   atomic.Int64 // unix microseconds: when the store last said that there was no more than was applied
+	heard   atomic.Int64 // unix microseconds: when the store last had no more than is applied
 
 	mu      sync.Mutex
 	ring    ring
@@ -128,7 +129,7 @@ func (t *tail) wait(ctx context.Context, rev Revision) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(lookAfter): // a commit between may be another node's
-			if err := t.look(ctx); err != nil {
+			if err := t.look(ctx, rev); err != nil {
 				return err
 			}
 		}
@@ -175,22 +176,36 @@ func (t *tail) after(rev Revision) ([]*published, bool) {
 	return t.ring.after(rev)
 }
 
-// look reads the log until its end.
-func (t *tail) look(ctx context.Context) error {
+// theEnd is a revision for look that no log reaches.
+const theEnd = Revision(math.MaxInt64)
+
+// look reads the log until this node has applied enough of it, at the longest until its end: under writes that do not cease,
+// the end may be far to seek.
+func (t *tail) look(ctx context.Context, enough Revision) error {
 	t.looking.Lock()
 	defer t.looking.Unlock()
-	for {
+	for t.head() < enough {
 		asked := t.now()
 		commits, err := t.read(ctx)
 		if err != nil {
 			return err
 		}
 		if len(commits) == 0 {
-			t.heard.Store(asked.UnixMicro())
+			t.hear(asked)
 			return nil
 		}
 		for _, c := range commits {
 			t.offer(c)
+		}
+	}
+	return nil
+}
+
+// hear notes when the store was asked how far its log goes, once this node has applied all that it had then.
+func (t *tail) hear(asked time.Time) {
+	for at := asked.UnixMicro(); ; {
+		if heard := t.heard.Load(); heard >= at || t.heard.CompareAndSwap(heard, at) {
+			return
 		}
 	}
 }
@@ -209,16 +224,16 @@ func (t *tail) silence() time.Duration {
 // errRewritten says that the store's history is not the one that this node follows.
 var errRewritten = errors.New("the log was rewritten")
 
-// verify finds out whether the store still has the history that this node follows.
-func (t *tail) verify(ctx context.Context) error {
+// verify finds out whether the store still has the history that this node follows, and how far it goes.
+func (t *tail) verify(ctx context.Context) (Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	head := t.head()
 	status, err := t.store.Status(ctx)
 	if err == nil && (status.Epoch != t.epoch() || status.Head < head) {
-		return errRewritten
+		return 0, errRewritten
 	}
-	return err
+	return status.Head, err
 }
 
 // run follows hints, and looks by itself every poll. rebuild is called when the log no longer leads on from here. A bus
@@ -243,8 +258,11 @@ func (t *tail) run(ctx context.Context, rebuild func(context.Context) error) {
 			if h.Commit != nil {
 				t.offer(*h.Commit)
 			}
-			if h.Head == 0 || h.Head > t.head() {
-				t.report(ctx, t.catchUp(ctx, rebuild))
+			switch {
+			case h.Head == 0:
+				t.report(ctx, t.catchUp(ctx, theEnd, rebuild))
+			case h.Head > t.head():
+				t.report(ctx, t.catchUp(ctx, h.Head, rebuild))
 			}
 		}
 	}
@@ -263,20 +281,25 @@ func (t *tail) listen(ctx context.Context) <-chan Hint {
 
 // tick does one poll: the history may be another one, and the log may have grown without a hint.
 func (t *tail) tick(ctx context.Context, rebuild func(context.Context) error) error {
-	if t.other {
-		err := t.verify(ctx)
-		if errors.Is(err, errRewritten) {
-			return rebuild(ctx)
-		}
-		if err != nil {
-			return err
-		}
+	if !t.other {
+		return t.catchUp(ctx, theEnd, rebuild)
 	}
-	return t.catchUp(ctx, rebuild)
+	asked := t.now()
+	head, err := t.verify(ctx)
+	if errors.Is(err, errRewritten) {
+		return rebuild(ctx)
+	}
+	if err == nil {
+		err = t.catchUp(ctx, head, rebuild)
+	}
+	if err == nil {
+		t.hear(asked)
+	}
+	return err
 }
 
-func (t *tail) catchUp(ctx context.Context, rebuild func(context.Context) error) error {
-	err := t.look(ctx)
+func (t *tail) catchUp(ctx context.Context, enough Revision, rebuild func(context.Context) error) error {
+	err := t.look(ctx, enough)
 	if errors.Is(err, ErrCompacted) {
 		return rebuild(ctx)
 	}
@@ -287,11 +310,9 @@ func (t *tail) catchUp(ctx context.Context, rebuild func(context.Context) error)
 func (t *tail) report(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil:
-	case err != nil && !t.away:
-		t.away = true
+	case err != nil && !t.away.Swap(true):
 		t.log.Warn("log cannot be read; reads go on from what this node holds", "error", err)
-	case err == nil && t.away:
-		t.away = false
+	case err == nil && t.away.Swap(false):
 		t.log.Info("log can be read again")
 	}
 }

@@ -20,10 +20,33 @@ func (e *Engine) Write(ctx context.Context, c Caller, r Request) (Result, error)
 	if err := e.checkRequest(r); err != nil {
 		return Result{}, err
 	}
-	if r.Idempotency != "" {
-		return e.writeOnce(ctx, c, env, r)
+	within := writeFor
+	if e.tail.away.Load() {
+		within = awayFor
 	}
-	return e.write(ctx, c, env, r)
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	write := e.write
+	if r.Idempotency != "" {
+		write = e.writeOnce
+	}
+	res, err := write(ctx, c, env, r)
+	return res, inTime(err)
+}
+
+// A write is given up after writeFor, and sooner where the store was away already when it came: whoever waits for a store
+// that is not there shall hear so. Its outcome is unknown then.
+const (
+	writeFor = 10 * time.Second
+	awayFor  = 2 * time.Second
+)
+
+// inTime says of a time limit that the server set itself what it means to the caller.
+func inTime(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && KindOf(err) == ErrInternal { //nolint:errorlint // KindOf returns the sentinel itself
+		return (&Error{Kind: ErrUnavailable, Detail: "The store does not answer in time; try again", Retry: time.Second}).Because(err)
+	}
+	return err
 }
 
 func (e *Engine) checkRequest(r Request) error {
@@ -108,16 +131,11 @@ func refusal(err error) bool {
 	return false
 }
 
-// commitFor bounds how long a commit whose outcome is unknown is repeated.
-const commitFor = 10 * time.Second
-
-// commit hands a transaction to the store, and repeats it under the same ID while the outcome is unknown. The commit is
-// visible on this node when it returns.
+// commit hands a transaction to the store, and repeats it under the same ID while the outcome is unknown and ctx lasts. The
+// commit is visible on this node when it returns.
 func (e *Engine) commit(ctx context.Context, txn Txn) (Commit, error) {
 	txn.Meta.ID = rand.Text()
 	txn.Meta.Time = e.now()
-	ctx, cancel := context.WithTimeout(ctx, commitFor)
-	defer cancel()
 	for try := 0; ; try++ {
 		c, err := e.store.Commit(ctx, txn)
 		if err == nil {
