@@ -81,8 +81,14 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	if err != nil {
 		return nil, err
 	}
-	backend.Store = observability.NewStore(backend.Store, backend.Name, metrics, server.tracing.Tracer())
 	server.backend = backend
+	if server.redis, err = joinRedis(ctx, backend, s, logger); err != nil {
+		return nil, err
+	}
+	if server.redis != nil {
+		metrics.Redis(func() observability.RedisStats { return observability.RedisStats(server.redis.Stats()) })
+	}
+	backend.Store = observability.NewStore(backend.Store, backend.Name, metrics, server.tracing.Tracer())
 	backend, encryption, err := sealed(ctx, backend, s, logger)
 	if err != nil {
 		return nil, err
@@ -97,7 +103,7 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	}
 
 	// What happens between them.
-	engine, err := core.Open(ctx, backend, core.Options{Authorizer: authorizer, Logger: logger, Retention: s.Retention})
+	engine, err := core.Open(ctx, backend, core.Options{Authorizer: authorizer, Logger: logger, Retention: s.Retention, MaxStale: s.MaxStale})
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +125,11 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied,
 		Watch: server.watch, Metrics: metrics, JWKS: server.jwks(), Observe: metrics.Observe, Logger: logger,
 		Components: func() map[string]string {
-			return map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth()}
+			parts := map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth()}
+			if server.redis != nil {
+				parts["redis"] = server.redis.Health()
+			}
+			return parts
 		},
 		Cursors: encryption.cursors, Draining: server.draining.Load, Version: version(), Backend: backend.Name,
 	})

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dynconfig/dynconfig/backends/redis"
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/observability"
 	"github.com/dynconfig/dynconfig/transport/auth"
@@ -28,6 +29,7 @@ type Server struct {
 	tracing  *observability.Tracing
 	audit    *observability.Audit // nil where the backend keeps its own
 	backend  *core.Backend
+	redis    *redis.Redis // nil where the settings name none; it ends with the backend
 	engine   *core.Engine
 	remote   *auth.Remote // nil where the server is its own issuer
 	watch    *watch.Handler

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dynconfig/dynconfig/backends/redis"
 	"github.com/dynconfig/dynconfig/core"
 )
 
@@ -14,6 +15,7 @@ type Settings struct {
 	Backend       string
 	DataDir       string
 	EtcdEndpoints []string
+	Redis         redisSettings
 
 	Listen         string
 	TLSCert        string
@@ -23,6 +25,7 @@ type Settings struct {
 	TrustedProxies []string
 	HideDenied     bool
 	Drain          time.Duration
+	MaxStale       time.Duration
 
 	JWKSURL        string
 	JWTIssuer      string
@@ -57,6 +60,11 @@ func (s *Settings) table() []setting {
 		{"backend", "", "", "where the data is: embedded, etcd or memory; unset: embedded", text(&s.Backend)},
 		{"data-dir", "", "./data", "directory of keys, audit records and the embedded store", path(&s.DataDir)},
 		{"etcd-endpoints", "ETCD_ENDPOINTS", "", "addresses of an etcd cluster, with commas between them", list(&s.EtcdEndpoints)},
+		{"redis-host", "REDIS_HOST", "", "Redis of the nodes, host[:port]; of a cluster several, with commas between them", redisHosts(&s.Redis.hosts)},
+		{"redis-username", "REDIS_USERNAME", "", "its user", text(&s.Redis.username)},
+		{"redis-password", "REDIS_PASSWORD", "", "its password; better as a variable, which no list of processes shows", text(&s.Redis.password)},
+		{"redis-tls", "REDIS_TLS", "false", "speak TLS with it", yes(&s.Redis.tls)},
+		{"redis-prefix", "", redis.DefaultPrefix, "what its keys and channels begin with, one for each deployment", word(&s.Redis.prefix)},
 
 		{"listen", "", "127.0.0.1:8080", "address to serve on, host:port", address(&s.Listen)},
 		{"tls-cert", "", "", "PEM file of the certificate chain; TLS 1.3 is then served", text(&s.TLSCert)},
@@ -65,6 +73,7 @@ func (s *Settings) table() []setting {
 		{"allow-origin", "", "", "origins, beside its own, whose pages may watch", list(&s.AllowOrigins)},
 		{"trusted-proxy", "", "", "networks whose X-Forwarded-For is believed", list(&s.TrustedProxies)},
 		{"hide-denied", "", "false", "answer a denied read as if the key did not exist", yes(&s.HideDenied)},
+		{"max-stale", "", "60s", "how long reads go on while a shared store is away, marked X-DynConfig-Stale", duration(&s.MaxStale, time.Second, 24*time.Hour)},
 		{"drain", "", "20s", "how long SIGTERM waits for what is under way", duration(&s.Drain, 0, time.Hour)},
 
 		{"jwks-url", "JWKS_URL", "", "key set that tokens are verified by; unset: the server is its own issuer", httpURL(&s.JWKSURL)},
@@ -83,10 +92,6 @@ func (s *Settings) table() []setting {
 		{"log-format", "", "auto", "json, text or auto: text on a terminal", oneOf(&s.LogFormat, "auto", "json", "text")},
 
 		{"postgres-url", "POSTGRES_URL", "", "", missing("postgres backend")},
-		{"redis-host", "REDIS_HOST", "", "", missing("redis")},
-		{"redis-username", "REDIS_USERNAME", "", "", missing("redis")},
-		{"redis-password", "REDIS_PASSWORD", "", "", missing("redis")},
-		{"redis-tls", "REDIS_TLS", "", "", missing("redis")},
 		{"nats-url", "NATS_URL", "", "", missing("nats backend")},
 		{"policy", "", "", "", missing("choice of a policy")},
 		{"policy-dir", "", "", "", missing("policy directory")},

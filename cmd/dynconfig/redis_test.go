@@ -1,0 +1,100 @@
+package main
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynconfig/dynconfig/client"
+	"github.com/dynconfig/dynconfig/conformance/services"
+	"github.com/dynconfig/dynconfig/core"
+)
+
+// allowed asks nodes in turn, and returns how many of n requests passed.
+func allowed(t *testing.T, token string, n int, nodes ...*Server) (passed int) {
+	t.Helper()
+	for i := range n {
+		switch status, body := curl(t, "GET", nodes[i%len(nodes)].URL+"/keys", token, ""); status {
+		case http.StatusOK:
+			passed++
+		case http.StatusTooManyRequests:
+		default:
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	return passed
+}
+
+// awaitRedis waits until a node's health has a word for Redis.
+func awaitRedis(t *testing.T, c *client.Client, word string) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		h, err := c.Health(t.Context())
+		if err == nil && h.Components["redis"] == word {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("health is %+v, %v; want redis %s", h, err, word)
+		}
+	}
+}
+
+func TestNodesShareLimitsAndEventsInRedisAndDoWithoutIt(t *testing.T) {
+	t.Parallel()
+	const limit = 200
+	redis, store := services.StartRedis(t), services.StartEtcd(t)
+	shared := []string{"--backend", "etcd", "--etcd-endpoints", store.Endpoint, "--redis-host", redis.Addr, "--redis-prefix", "mine", "--rate-limit", "200"}
+	one, as := serving(t, shared...)
+	two, _ := serving(t, append(shared, "--issuer-key", filepath.Join(one.settings.DataDir, "issuer.pem"))...)
+	admin := as("admin-user")
+	_, changes := watched(t, clientOf(t, two.URL, issued(t, one, "admin-user")))
+	put := func(value int) {
+		t.Helper()
+		if _, err := admin.Put(t.Context(), "app.a", value, client.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if c := <-changes; c.Is == nil || c.Is.Version != int64(value) {
+			t.Errorf("the other node tells of %+v, want version %d", c.Is, value)
+		}
+	}
+	put(1)
+	start := time.Now()
+	passed := allowed(t, issued(t, one, "web"), 2*limit, one, two)
+	if most := limit * (1 + time.Since(start).Minutes()); float64(passed) > most || passed < limit-2*2*limit/50 {
+		t.Errorf("%d requests passed on two nodes, with a limit of %d", passed, limit)
+	}
+	keys, err := redis.Client(t).Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) == 0 || !strings.HasPrefix(keys[0], "mine:") {
+		t.Errorf("keys in Redis: %q, %v", keys, err)
+	}
+
+	redis.Pause(t)
+	put(2)
+	awaitRedis(t, admin, core.Degraded)
+	put(3)
+	if passed := allowed(t, issued(t, one, "api"), 2*limit+100, one, two); passed < 2*limit {
+		t.Errorf("without Redis %d requests passed on two nodes, each with a limit of %d of its own", passed, limit)
+	}
+	redis.Resume(t)
+	awaitRedis(t, admin, core.Healthy)
+	put(4)
+}
+
+func TestAServerStartsWithoutItsRedisAndFindsIt(t *testing.T) {
+	t.Parallel()
+	redis := services.StartRedis(t)
+	redis.Kill(t)
+	s, as := serving(t, "--backend", "memory", "--redis-host", redis.Addr)
+	admin := as("admin-user")
+	if _, err := admin.Put(t.Context(), "app.a", 1, client.WriteOptions{}); err != nil {
+		t.Error(err)
+	}
+	awaitRedis(t, admin, core.Degraded)
+	redis.Start(t)
+	awaitRedis(t, admin, core.Healthy)
+	if _, text := curl(t, "GET", s.URL+"/metrics", "", ""); !strings.Contains(text, "dynconfig_redis_away 0") {
+		t.Error("the metrics do not tell of Redis")
+	}
+}
