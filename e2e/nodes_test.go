@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestWatchersOnEveryNodeHearEveryVersionOnceThoughANodeIsKilled(t *testing.T) {
+	c := newCluster(t, 3, etcd(t).env, "--rate-limit", "0")
+	const watchers, writers, each, keys = 200, 8, 250, 20
+	seats := make([]*http.Client, len(c.nodes))
+	for i := range seats {
+		seats[i] = c.seat(t, i)
+	}
+	start, err := put(t.Context(), c.client(t, seats[0]), "start", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowd := c.watch(t, watchers, "load.*", start.Revision, func(i int) *http.Client { return seats[i%len(seats)] })
+
+	var done atomic.Int64
+	var writing sync.WaitGroup
+	var mu sync.Mutex
+	newest := map[string]int64{}
+	for w := range writers {
+		cl := c.client(t, seats[w%len(seats)])
+		writing.Go(func() {
+			for n := range each {
+				key := fmt.Sprintf("load.%d", (n+w)%keys)
+				written, err := put(t.Context(), cl, key, n*writers+w)
+				if err != nil {
+					t.Errorf("writer %d: %v", w, err)
+					return
+				}
+				mu.Lock()
+				newest[key] = max(newest[key], written.Version)
+				mu.Unlock()
+				done.Add(1)
+			}
+		})
+	}
+	reached := func(n int64) func() error {
+		return func() error {
+			if done := done.Load(); done < n && !t.Failed() {
+				return fmt.Errorf("%d writes", done)
+			}
+			return nil
+		}
+	}
+	const total = writers * each
+	until(t, "a third of the writes", reached(total/3))
+	c.nodes[1].kill()
+	until(t, "two thirds of the writes", reached(2*total/3))
+	c.nodes[1].start(t)
+	writing.Wait()
+	if t.Failed() {
+		return
+	}
+	sum := int64(0)
+	for _, version := range newest {
+		sum += version
+	}
+	if sum != total {
+		t.Errorf("%d writes made %d versions", total, sum)
+	}
+	crowd.await(t, newest)
+	crowd.agree(t)
+	if n := crowd.reconnected(); n < watchers/3 {
+		t.Errorf("%d watchers moved, want all of the node that was killed", n)
+	}
+}
