@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"hash/fnv"
 	"net"
 	"strconv"
@@ -60,15 +59,20 @@ func configure(text string) (*pgxpool.Config, error) {
 	return c, nil
 }
 
-// reasonOf tells what of a connection string is wrong, as far as that is safe to tell.
+// reasonOf tells which part of a connection string is wrong, in words that are not the string's own.
 func reasonOf(err error) string {
-	var parse *pgconn.ParseConfigError
-	if !errors.As(err, &parse) {
-		return ": " + err.Error() // of the pool's settings, which are no secret
-	}
-	for _, word := range []string{"sslmode", "sslrootcert", "sslcert", "sslkey", "port", "connect_timeout", "target_session_attrs", "CA file", "certificate"} {
-		if strings.Contains(parse.Error(), word) && !strings.Contains(parse.ConnString, word+"@") {
-			return ": look at " + word
+	_, reason, _ := strings.Cut(err.Error(), "`: ") // the string comes first
+	for _, known := range []struct{ word, part string }{
+		{"sslmode", "sslmode"},
+		{"CA file", "sslrootcert"},
+		{"TLS", "sslcert, sslkey and sslrootcert"},
+		{"pool_", "the pool's settings (pool_max_conns …)"},
+		{"connect_timeout", "connect_timeout"},
+		{"target_session_attrs", "target_session_attrs"},
+		{"port", "the port"},
+	} {
+		if strings.Contains(reason, known.word) {
+			return ": look at " + known.part
 		}
 	}
 	return ""

@@ -12,7 +12,8 @@ import (
 // Private causes that the backend itself acts on.
 var (
 	errRaced   = errors.New("other transactions were in the way") // nothing happened: try again
-	errData    = errors.New("the database refuses the data")      // of one transaction of a batch
+	errBefore  = errors.New("nothing was written")
+	errData    = errors.New("the database refuses the data") // of one transaction of a batch
 	errLineage = errors.New("the connection leads to another history")
 )
 

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -10,19 +9,14 @@ import (
 
 // plan is what a batch comes to.
 type plan struct {
-	from    core.Revision
-	overlay *core.Overlay
-	commits []core.Commit
-	ids     []string
-	purged  []core.Key
-}
-
-func newPlan(head core.Revision, clock time.Time, entries []core.Entry) *plan {
-	return &plan{from: head, overlay: core.NewOverlay(head, clock, entries)}
+	overlay  *core.Overlay
+	repeated map[string]core.Commit // those that transactions of the batch repeat, by their IDs
+	commits  []core.Commit
+	purged   []core.Key
 }
 
 // evaluate applies transactions one after another. One whose ID is known is answered with its first commit.
-func (p *plan) evaluate(txns []core.Txn, repeated map[string]core.Commit) []core.Answer {
+func (p *plan) evaluate(txns []core.Txn) []core.Answer {
 	answers := make([]core.Answer, len(txns))
 	inBatch := map[string]int{}
 	for i, txn := range txns {
@@ -32,7 +26,7 @@ func (p *plan) evaluate(txns []core.Txn, repeated map[string]core.Commit) []core
 			answers[i].Commit.Changes = slices.Clone(answers[i].Commit.Changes)
 			continue
 		}
-		if first, ok := repeated[id]; ok && id != "" {
+		if first, ok := p.repeated[id]; ok && id != "" {
 			answers[i].Commit = first
 			continue
 		}
@@ -42,9 +36,6 @@ func (p *plan) evaluate(txns []core.Txn, repeated map[string]core.Commit) []core
 			continue
 		}
 		inBatch[id] = i
-		if id != "" {
-			p.ids = append(p.ids, encodeText(id))
-		}
 		p.commits = append(p.commits, c)
 		answers[i].Commit = c
 		for _, ch := range c.Changes {
@@ -98,19 +89,8 @@ const (
 // opNames is how the column op spells an OpKind.
 var opNames = map[core.OpKind]string{core.OpPut: "put", core.OpDelete: "delete", core.OpPurge: "purge"}
 
-// args are the arguments of the writing statement. ids are those that must not be known.
-func (p *plan) args(node string, ids []string) []any {
-	head, clock := p.overlay.Head()
-	notice := ""
-	if node != "" {
-		notice = node + " " + strconv.FormatInt(int64(head), 10)
-	}
-	if ids == nil {
-		ids = []string{}
-	}
-	c := p.columns()
+func (c *columns) args() []any {
 	return []any{
-		int64(head), clock, int64(p.from), ids, core.KeepIDs, notice,
 		c.revision, c.place, c.key, c.op, c.version, c.rules, c.value, c.acl, c.ttl, c.expires, c.attrs, c.was, c.wasACL,
 		c.time, c.author, c.note, c.id, c.meta, c.hidden, c.present,
 	}
@@ -176,15 +156,4 @@ func (c *columns) add(commit *core.Commit, place int, ch *core.Change, meta *str
 	c.meta = append(c.meta, meta)
 	c.hidden = append(c.hidden, false)
 	c.present = append(c.present, false)
-}
-
-// ownACL returns an ACL that is not the caller's: that of before, if it is the same, or a copy.
-func ownACL(a, before *core.ACL) *core.ACL {
-	switch {
-	case a == nil:
-		return nil
-	case before != nil && a.Equal(before):
-		return before
-	}
-	return &core.ACL{Read: slices.Clone(a.Read), Write: slices.Clone(a.Write), Admin: slices.Clone(a.Admin)}
 }

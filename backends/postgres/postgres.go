@@ -1,6 +1,6 @@
 // Package postgres keeps the commit log, the table of the present and every key's history in PostgreSQL, and hears of
-// commits through NOTIFY. The one row of the table head is the lock of every commit: a node evaluates a batch of
-// transactions over what it knows, and one statement writes the batch if the head is still that of the evaluation.
+// commits through NOTIFY. The one row of the table head is the lock of every commit: a node takes it, evaluates a batch of
+// transactions over what it then reads, and writes the batch in one statement.
 package postgres
 
 import (

@@ -42,8 +42,7 @@ func newStore(pool *pgxpool.Pool, limits core.Limits, o Options) *Store {
 	if !o.Quiet {
 		s.node = nodeID()
 	}
-	w := &writer{store: s, entries: newTable()}
-	s.group = core.NewGroup(limits, w.batch)
+	s.group = core.NewGroup(limits, writer{s}.batch)
 	return s
 }
 

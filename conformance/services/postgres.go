@@ -26,7 +26,7 @@ type Postgres struct {
 type postgresServer interface {
 	// start begins on what is there; the server need not answer yet.
 	start(t testing.TB)
-	// kill is kill -9 of all of it.
+	// kill is kill -9 of all of it, or nothing where it does not run.
 	kill(t testing.TB)
 	// pause stops all of it where it stands, until resume.
 	pause(t testing.TB)
@@ -93,7 +93,7 @@ func (p *Postgres) Exec(t testing.TB, database, sql string) {
 // Cut ends every connection to a database, as pg_terminate_backend does.
 func (p *Postgres) Cut(t testing.TB, database string) {
 	t.Helper()
-	p.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+database+"'")
+	p.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = '"+database+"'")
 }
 
 // Kill is kill -9 of the server and all its backends.

@@ -112,9 +112,13 @@ func (p *localPostgres) start(t testing.TB) {
 // kill kills the postmaster and then its backends, which it would otherwise replace.
 func (p *localPostgres) kill(t testing.TB) {
 	t.Helper()
+	if p.server == nil {
+		return
+	}
 	p.server.signal(t, syscall.SIGSTOP)
 	backends := children(p.server.cmd.Process.Pid)
 	p.server.kill(t)
+	p.server = nil
 	for _, pid := range backends {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 	}
