@@ -2,10 +2,8 @@ package services
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,18 +143,11 @@ func (p *Postgres) Either(other *Postgres, database string, options ...string) s
 // await asks until the server answers.
 func (p *Postgres) await(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
+	until(t, "PostgreSQL does not serve", func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, p.URL("postgres"))
 		if err == nil {
 			_ = conn.Close(ctx)
-			return
 		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("PostgreSQL in %s does not serve: %v", filepath.Dir(p.server.host()), errors.Join(ctx.Err(), err))
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+		return err
+	})
 }

@@ -1,7 +1,9 @@
 package services
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -109,18 +111,24 @@ func (p *localPostgres) start(t testing.TB) {
 	p.server = run(t, filepath.Join(p.dir, "log"), cmd)
 }
 
-// kill kills the postmaster and then its backends, which it would otherwise replace.
+// kill kills the postmaster and then its backends, which it would otherwise replace, and waits until they let go of the
+// shared memory: a new server does not start before.
 func (p *localPostgres) kill(t testing.TB) {
 	t.Helper()
 	if p.server == nil {
 		return
 	}
+	pid := p.server.cmd.Process.Pid
 	p.server.signal(t, syscall.SIGSTOP)
-	backends := children(p.server.cmd.Process.Pid)
+	until(t, "PostgreSQL does not stop", func(context.Context) error { return inState(pid, "T", "Z") })
+	backends := children(pid)
 	p.server.kill(t)
 	p.server = nil
 	for _, pid := range backends {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+	}
+	for _, pid := range backends {
+		until(t, "a backend of PostgreSQL does not end", func(context.Context) error { return inState(pid, "Z") })
 	}
 }
 
@@ -152,19 +160,30 @@ func (p *localPostgres) replica(t testing.TB) postgresServer {
 func children(parent int) (pids []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
 	for _, name := range stats {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(text), ") ") // after the program's name: state, parent
-		if fields := strings.Fields(rest); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-			if err == nil {
-				pids = append(pids, pid)
-			}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if _, of := stat(pid); err == nil && of == strconv.Itoa(parent) {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// stat returns the state of a process and its parent, empty where there is no such process or no /proc.
+func stat(pid int) (state, parent string) {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, rest, _ := strings.Cut(string(text), ") ") // what follows the program's name
+	if fields := strings.Fields(rest); len(fields) > 1 {
+		return fields[0], fields[1]
+	}
+	return "", ""
+}
+
+// inState returns an error unless a process is in one of some states or gone.
+func inState(pid int, states ...string) error {
+	if state, _ := stat(pid); state != "" && !slices.Contains(states, state) {
+		return fmt.Errorf("process %d is in state %s", pid, state)
+	}
+	return nil
 }
 
 // postgresOwner is who runs the server: PostgreSQL refuses root.
