@@ -22,9 +22,7 @@ func serverConfig(dir string, o Options) *embed.Config {
 
 	// A member that is alone wins its election at once: a restart takes a tenth of a second, not one.
 	c.TickMs, c.ElectionMs = 10, 100
-	// What a transaction of limits needs: two records for each operation, and a value of up to 4 KiB in three of them.
-	c.MaxTxnOps = 4 * uint(limits.MaxOps)
-	c.MaxRequestBytes = 48 << 20
+	c.MaxTxnOps, c.MaxRequestBytes = uint(request.Ops), uint(request.Bytes)
 	c.QuotaBackendBytes = o.QuotaBytes
 	// No member will ever have to catch up: fewer entries of the raft log in memory, on the disk, and to be read again at
 	// the next start.

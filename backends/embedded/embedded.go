@@ -39,8 +39,11 @@ const (
 	defaultWALSegment = 8 << 20
 )
 
-// limits of a transaction. etcd's own (serverConfig) are larger: a value may stand in several records.
-var limits = core.Limits{MaxOps: 1000, MaxBytes: 8 << 20, Durable: true}
+// limits of a transaction, and what the server takes at once. That is more: a value may stand in several records.
+var (
+	limits  = core.Limits{MaxOps: 1000, MaxBytes: 8 << 20, Durable: true}
+	request = etcd.Request{Ops: 4 * limits.MaxOps, Bytes: 48 << 20}
+)
 
 // startTime bounds how long the server may take until it serves: it reads its log first.
 const startTime = time.Minute
@@ -126,7 +129,7 @@ func open(ctx context.Context, dir string, o Options) (*core.Backend, *keeper, e
 	keeper := newKeeper(server.Server, client, o)
 	keeper.defragmentIfHalfFree()
 	keeper.disarm(ctx)
-	b, err := etcd.New(ctx, client, etcd.Options{Name: "embedded", Limits: limits, Now: o.Now, Refuse: keeper.full})
+	b, err := etcd.New(ctx, client, etcd.Options{Name: "embedded", Request: request, Limits: limits, Now: o.Now, Refuse: keeper.full})
 	if err != nil {
 		_ = client.Close() // reports its own cancellation
 		server.Close()

@@ -91,7 +91,7 @@ func TestLinearizable(t *testing.T) {
 	}
 	peer := func(t testing.TB, b *core.Backend) *core.Backend {
 		k, _ := keepers.Load(b)
-		p, err := etcd.New(t.Context(), k.(*keeper).client, etcd.Options{Limits: shared})
+		p, err := etcd.New(t.Context(), k.(*keeper).client, etcd.Options{Request: request, Limits: shared})
 		if err != nil {
 			t.Fatal(err)
 		}

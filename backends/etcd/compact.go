@@ -26,7 +26,7 @@ func (s *Store) Compact(ctx context.Context, upTo core.Revision, keep int) error
 	}
 	t := trim{store: s, upTo: upTo, cut: min(upTo, oldest-1), keep: max(0, keep), done: map[core.Key]bool{}}
 	for from := core.Revision(0); ; {
-		r, err := s.do(ctx, clientv3.OpGet(s.keys.log(from), clientv3.WithRange(s.keys.log(upTo+1)), clientv3.WithLimit(16)))
+		r, err := s.read(ctx, clientv3.OpGet(s.keys.log(from), clientv3.WithRange(s.keys.log(upTo+1)), clientv3.WithLimit(16)))
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (s *Store) Compact(ctx context.Context, upTo core.Revision, keep int) error
 // upTo lies below it.
 func (s *Store) raiseFloor(ctx context.Context, upTo core.Revision) (core.Revision, error) {
 	for {
-		r, err := s.do(ctx, clientv3.OpGet(s.keys.head()), clientv3.OpGet(s.keys.floor()))
+		r, err := s.read(ctx, clientv3.OpGet(s.keys.head()), clientv3.OpGet(s.keys.floor()))
 		if err != nil {
 			return 0, err
 		}
@@ -87,7 +87,7 @@ const idSlack = time.Minute
 func (s *Store) sweepIDs(ctx context.Context) (oldest core.Revision, err error) {
 	before := s.writer.now().Add(-core.KeepIDs - idSlack)
 	for from := core.Revision(0); ; {
-		r, err := s.do(ctx, clientv3.OpGet(s.keys.ids(from), clientv3.WithRange(s.keys.idsEnd()), clientv3.WithLimit(idPage)))
+		r, err := s.read(ctx, clientv3.OpGet(s.keys.ids(from), clientv3.WithRange(s.keys.idsEnd()), clientv3.WithLimit(idPage)))
 		if err != nil {
 			return 0, err
 		}
@@ -162,7 +162,7 @@ func (t *trim) keys(ctx context.Context, keys []core.Key) error {
 	for _, k := range keys {
 		ops = append(ops, clientv3.OpGet(t.store.keys.entry(k)), t.store.keys.historyRange(k, 0, clientv3.WithKeysOnly()))
 	}
-	r, err := t.store.do(ctx, ops...)
+	r, err := t.store.read(ctx, ops...)
 	if err != nil {
 		return err
 	}
@@ -198,17 +198,17 @@ func (t *trim) history(ctx context.Context, k core.Key, h held, records []*mvccp
 	return nil
 }
 
-// hide keeps a large record for those who refer to it, and drops a small one.
+// hide keeps a record for those who may refer to it, and drops one that is small.
 func (t *trim) hide(ctx context.Context, kv *mvccpb.KeyValue) error {
-	r, err := t.store.do(ctx, clientv3.OpGet(string(kv.Key)))
+	r, err := t.store.read(ctx, clientv3.OpGet(string(kv.Key)))
 	if err != nil {
 		return err
 	}
 	for _, kv := range r.Responses[0].GetResponseRange().Kvs {
 		switch {
-		case len(kv.Value) <= inlineMax:
+		case len(kv.Value) <= inlineMax && kv.Value[0] == format:
 			err = t.add(ctx, clientv3.OpDelete(string(kv.Key)), 0)
-		case kv.Value[0] == format:
+		case kv.Value[0] != formatHidden:
 			hidden := append([]byte{formatHidden}, kv.Value[1:]...)
 			err = t.add(ctx, put(string(kv.Key), hidden), len(hidden))
 		}

@@ -226,7 +226,7 @@ func decodeEntry(key core.Key, b []byte) (held, error) {
 
 func decodeRecord(key core.Key, revision core.Revision, b []byte) (r core.Record, hidden bool, err error) {
 	d := &decoder{b: b}
-	hidden = d.format(format, formatHidden) == formatHidden
+	hidden = d.format(format, formatHidden, formatOnly) == formatHidden
 	r = core.Record{Revision: revision, Meta: d.meta(), Change: d.change(key)}
 	return r, hidden, d.end()
 }

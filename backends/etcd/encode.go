@@ -3,6 +3,7 @@ package etcd
 import (
 	"encoding/binary"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -15,11 +16,19 @@ const (
 	format = 1
 	// formatHidden leads a history record that History leaves out, but whose content the log or the entry still refers to.
 	formatHidden = 2
+	// formatOnly leads a history record to which log and entry may refer although it is small.
+	formatOnly = 3
 )
 
 // inlineMax is how large a value may be to stand in the entry, the log and the history alike. A larger one stands in the
 // history record alone, and the others refer to it.
 const inlineMax = 4 << 10
+
+// inlineLeast is inlineMax for a batch that would not fit a request otherwise.
+const inlineLeast = 64
+
+// inlineAll leaves nothing out.
+const inlineAll = math.MaxInt
 
 // inlineACL is the same for the ACL of an entry: higher, since an entry's ACL is read with every page.
 const inlineACL = 16 << 10
@@ -72,11 +81,11 @@ func appendACL(b []byte, a *core.ACL) []byte {
 	return b
 }
 
-// appendDoc writes a Doc. With refer, what is large is named by its length alone.
-func appendDoc(b []byte, d core.Doc, refer bool) []byte {
+// appendDoc writes a Doc. A value of more than inline bytes and an ACL that is large are named by their lengths alone.
+func appendDoc(b []byte, d core.Doc, inline int) []byte {
 	start := len(b)
 	b = appendACL(b, d.ACL)
-	if size := len(b) - start; refer && size > inlineACL {
+	if size := len(b) - start; inline != inlineAll && size > inlineACL {
 		b = appendCount(append(b[:start], modeRefer), size)
 	}
 	b = appendInt(b, int64(d.TTL))
@@ -85,21 +94,21 @@ func appendDoc(b []byte, d core.Doc, refer bool) []byte {
 	switch {
 	case d.Value == nil:
 		return append(b, modeNil)
-	case refer && len(d.Value) > inlineMax:
+	case len(d.Value) > inline:
 		return appendCount(append(b, modeRefer), len(d.Value))
 	}
 	return appendString(append(b, modeInline), d.Value)
 }
 
 // appendEntry writes all of an entry but its key.
-func appendEntry(b []byte, e core.Entry, refer bool) []byte {
+func appendEntry(b []byte, e core.Entry, inline int) []byte {
 	b = appendBool(b, e.Deleted)
 	b = appendInt(b, e.Version)
 	b = appendInt(b, int64(e.Revision))
 	b = appendInt(b, int64(e.Rules))
 	b = appendTime(b, e.Modified)
 	b = appendString(b, e.Author)
-	return appendDoc(b, e.Doc, refer)
+	return appendDoc(b, e.Doc, inline)
 }
 
 func appendBool(b []byte, v bool) []byte {
@@ -120,7 +129,7 @@ func appendMeta(b []byte, m core.Meta) []byte {
 // appendChange writes all of a change but its key.
 func appendChange(b []byte, c core.Change) []byte {
 	b = append(b, byte(c.Do))
-	b = appendEntry(b, c.Entry, false)
+	b = appendEntry(b, c.Entry, inlineAll)
 	b = appendBool(appendBool(b, c.Was.Exists), c.Was.Deleted)
 	if c.Was.ACL != nil && c.Entry.Doc.ACL != nil && c.Was.ACL.Equal(c.Entry.Doc.ACL) {
 		return append(b, modeRefer)
@@ -140,19 +149,23 @@ func encodeFloor(floor core.Revision) []byte { return appendInt([]byte{format}, 
 
 // encodeEntry writes an entry's record. born is the revision at which the key's versions began: History looks no further
 // back, so that purging a key costs no more than deleting its entry.
-func encodeEntry(e core.Entry, born core.Revision) []byte {
-	b := appendInt(record(min(len(e.Doc.Value), inlineMax)), int64(born))
-	return appendEntry(b, e, true)
+func encodeEntry(e core.Entry, born core.Revision, inline int) []byte {
+	b := appendInt(record(min(len(e.Doc.Value), inline)), int64(born))
+	return appendEntry(b, e, inline)
 }
 
-// encodeRecord writes a history record.
-func encodeRecord(m core.Meta, c core.Change) []byte {
-	return appendChange(appendMeta(record(len(c.Entry.Doc.Value)), m), c)
+// encodeRecord writes a history record, for others that leave out what is larger than inline.
+func encodeRecord(m core.Meta, c core.Change, inline int) []byte {
+	b := record(len(c.Entry.Doc.Value))
+	if inline < inlineMax {
+		b[0] = formatOnly
+	}
+	return appendChange(appendMeta(b, m), c)
 }
 
-// encodeBatch writes the log record of a batch of commits with neighbouring revisions. A large change is named by its key
-// alone: the history record of that revision has it. A purge leaves no history and has no value.
-func encodeBatch(commits []core.Commit) []byte {
+// encodeBatch writes the log record of a batch of commits with neighbouring revisions. A change of more than inline bytes is
+// named by its key alone: the history record of that revision has it. A purge leaves no history and has no value.
+func encodeBatch(commits []core.Commit, inline int) []byte {
 	b := appendInt(record(256*len(commits)), int64(commits[0].Revision))
 	b = appendCount(b, len(commits))
 	var change []byte
@@ -162,7 +175,7 @@ func encodeBatch(commits []core.Commit) []byte {
 		for _, ch := range c.Changes {
 			b = appendString(b, ch.Entry.Key)
 			change = appendChange(change[:0], ch)
-			if len(change) > inlineMax && ch.Do != core.OpPurge {
+			if len(change) > inline && ch.Do != core.OpPurge {
 				b = appendCount(append(b, modeRefer), len(change))
 			} else {
 				b = append(append(b, modeInline), change...)

@@ -51,37 +51,40 @@ func batch(t testing.TB) []core.Commit {
 }
 
 func TestABatchComesBackAsItWas(t *testing.T) {
-	commits := batch(t)
-	got, refs, err := decodeBatch(encodeBatch(commits))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range refs {
-		c := commits[r.revision-commits[0].Revision]
-		i := slices.IndexFunc(c.Changes, func(ch core.Change) bool { return ch.Entry.Key == r.key })
-		record, hidden, err := decodeRecord(r.key, r.revision, encodeRecord(c.Meta, c.Changes[i]))
-		if err != nil || hidden || record.Change.Do == core.OpPurge {
-			t.Fatalf("%q at %d: %v, hidden %v", r.key, r.revision, err, hidden)
+	for _, inline := range []int{inlineMax, inlineLeast} {
+		commits := batch(t)
+		got, refs, err := decodeBatch(encodeBatch(commits, inline))
+		if err != nil {
+			t.Fatal(err)
 		}
-		r.fill(record.Change)
-	}
-	if diff := cmp.Diff(commits, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-	if len(refs) == 0 {
-		t.Error("large changes stand in the log")
+		for _, r := range refs {
+			c := commits[r.revision-commits[0].Revision]
+			i := slices.IndexFunc(c.Changes, func(ch core.Change) bool { return ch.Entry.Key == r.key })
+			record, hidden, err := decodeRecord(r.key, r.revision, encodeRecord(c.Meta, c.Changes[i], inline))
+			if err != nil || hidden || record.Change.Do == core.OpPurge {
+				t.Fatalf("%q at %d: %v, hidden %v", r.key, r.revision, err, hidden)
+			}
+			r.fill(record.Change)
+		}
+		if diff := cmp.Diff(commits, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if len(refs) == 0 {
+			t.Error("large changes stand in the log")
+		}
 	}
 }
 
 func TestAnEntryComesBackAsItWas(t *testing.T) {
 	for _, c := range batch(t) {
-		for _, ch := range c.Changes {
-			h, err := decodeEntry(ch.Entry.Key, encodeEntry(ch.Entry, 7))
+		for i := range 2 * len(c.Changes) {
+			ch, inline := c.Changes[i/2], []int{inlineMax, inlineLeast}[i%2]
+			h, err := decodeEntry(ch.Entry.Key, encodeEntry(ch.Entry, 7, inline))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if h.large != (large{}) {
-				if len(ch.Entry.Doc.Value) <= inlineMax && h.large.acl == 0 {
+				if len(ch.Entry.Doc.Value) <= inline && h.large.acl == 0 {
 					t.Errorf("%q: small, and stands elsewhere", ch.Entry.Key)
 				}
 				for _, r := range h.refs(func() *core.Entry { return &h.Entry }) {
@@ -137,9 +140,9 @@ func FuzzDecode(f *testing.F) {
 	put := batch(f)[0]
 	small := put
 	small.Changes = put.Changes[:3]
-	f.Add(encodeBatch([]core.Commit{small, {}}))
-	f.Add(encodeRecord(put.Meta, put.Changes[2]))
-	f.Add(encodeEntry(put.Changes[1].Entry, 3))
+	f.Add(encodeBatch([]core.Commit{small, {}}, inlineMax))
+	f.Add(encodeRecord(put.Meta, put.Changes[2], inlineMax))
+	f.Add(encodeEntry(put.Changes[1].Entry, 3, inlineMax))
 	f.Add(encodeHead(42, instant))
 	f.Add(encodeIDs(instant, []remembered{{digestOf("a"), 3}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -150,18 +153,18 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = decodeFloor(b)
 		if h, err := decodeEntry("k", b); err == nil && h.large == (large{}) {
-			again, err := decodeEntry("k", encodeEntry(h.Entry, h.born))
+			again, err := decodeEntry("k", encodeEntry(h.Entry, h.born, inlineMax))
 			if diff := cmp.Diff(h.Version, again.Version); err != nil || diff != "" {
 				t.Errorf("%v %s", err, diff)
 			}
 		}
 		if r, _, err := decodeRecord("k", 1, b); err == nil {
-			if _, _, err := decodeRecord("k", 1, encodeRecord(r.Meta, r.Change)); err != nil {
+			if _, _, err := decodeRecord("k", 1, encodeRecord(r.Meta, r.Change, inlineMax)); err != nil {
 				t.Error(err)
 			}
 		}
 		if commits, refs, err := decodeBatch(b); err == nil && len(commits) > 0 && len(refs) == 0 {
-			again, _, err := decodeBatch(encodeBatch(commits))
+			again, _, err := decodeBatch(encodeBatch(commits, inlineMax))
 			if err != nil || len(again) != len(commits) {
 				t.Errorf("%d commits became %d, %v", len(commits), len(again), err)
 			}

@@ -6,34 +6,23 @@ package etcd
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// Config says where etcd is. Endpoints is required.
-type Config struct {
-	Endpoints []string
-	TLS       *tls.Config
-	User      string
-	Password  string
-	Options
-}
-
 // Options are how a Store uses its client; the zero value works.
 type Options struct {
 	Name    string        // of the backend; "": etcd
-	Prefix  string        // of every key in etcd; "": dynconfig/
-	Timeout time.Duration // of one request; 0: 5 s
-	// Limits of a transaction; zero: what a server with its default settings takes (128 operations and 1.5 MiB a request).
+	Prefix  string        // of every key in etcd, such as team/config; "": dynconfig
+	Timeout time.Duration // of one call; 0: 5 s
+	Request Request       // what etcd takes at once
+	// Limits of a transaction; zero: what surely fits a Request, in a store that other processes share.
 	Limits core.Limits
 	// Now decides how long a Meta.ID is remembered; nil: time.Now.
 	Now func() time.Time
@@ -41,54 +30,30 @@ type Options struct {
 	Refuse func() error
 }
 
-// Defaults of Options. A transaction of n operations takes 2n+3 of etcd's.
+// Defaults of Options.
 const (
-	defaultPrefix  = "dynconfig/"
+	defaultPrefix  = "dynconfig"
 	defaultTimeout = 5 * time.Second
-	defaultMaxOps  = 62
 )
 
-// reconnect is how soon a lost connection is tried again: by default it may take two minutes.
-var reconnect = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
-
-// Open connects to etcd and returns the backend. Closing the backend closes the connection.
-func Open(ctx context.Context, c Config) (*core.Backend, error) {
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: c.Endpoints, TLS: c.TLS, Username: c.User, Password: c.Password,
-		DialTimeout: defaultTimeout, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
-		PermitWithoutStream: true, Logger: zap.NewNop(),
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: defaultTimeout})},
-	})
-	if err != nil {
-		return nil, core.Errorf(core.ErrUnavailable, "etcd does not answer at %s", strings.Join(c.Endpoints, ", ")).Because(err)
-	}
-	b, err := New(ctx, client, c.Options)
-	if err != nil {
-		_ = client.Close() // nothing was begun
-		return nil, err
-	}
-	end := b.Close
-	b.Close = sync.OnceValue(func() error {
-		err := end()
-		_ = client.Close() // reports its own cancellation
-		return err
-	})
-	return b, nil
-}
-
-// New returns a backend over a client, which stays the caller's: it is closed after the backend.
-func New(ctx context.Context, client *clientv3.Client, o Options) (*core.Backend, error) {
+func (o Options) withDefaults() (_ Options, err error) {
 	if o.Name == "" {
 		o.Name = "etcd"
 	}
 	if o.Prefix == "" {
 		o.Prefix = defaultPrefix
 	}
+	if o.Prefix = strings.TrimSuffix(o.Prefix, "/") + "/"; !prefixForm.MatchString(o.Prefix) {
+		return o, core.Errorf(core.ErrInvalid, "etcd prefix %q has to be names of two or more of A-Z a-z 0-9 - _ with slashes between them", o.Prefix)
+	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
+	o.Request = o.Request.withDefaults()
 	if o.Limits == (core.Limits{}) {
-		o.Limits = core.Limits{MaxOps: defaultMaxOps, MaxBytes: core.MinBytes, Shared: true, Durable: true}
+		if o.Limits, err = o.Request.limits(); err != nil {
+			return o, err
+		}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -96,10 +61,26 @@ func New(ctx context.Context, client *clientv3.Client, o Options) (*core.Backend
 	if o.Refuse == nil {
 		o.Refuse = func() error { return nil }
 	}
-	s := &Store{client: client, keys: layout{o.Prefix}, timeout: o.Timeout, limits: o.Limits, refuse: o.Refuse}
+	return o, nil
+}
+
+// prefixForm keeps deployments apart of which one's prefix begins with the other's: what layout adds to a prefix are
+// segments of one letter.
+var prefixForm = regexp.MustCompile(`^/?([A-Za-z0-9_-]{2,}/)+$`)
+
+// New returns a backend over a client, which stays the caller's: it is closed after the backend.
+func New(ctx context.Context, client *clientv3.Client, o Options) (*core.Backend, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		client: client, several: len(client.Endpoints()) > 1,
+		keys: layout{o.Prefix}, timeout: o.Timeout, request: o.Request, limits: o.Limits, refuse: o.Refuse,
+	}
 	s.writer = newWriter(s, o.Now)
 	s.group = core.NewGroup(o.Limits, s.writer.batch)
-	if err := s.createEpoch(ctx); err != nil {
+	if err := s.begin(ctx); err != nil {
 		s.group.Close()
 		return nil, err
 	}
@@ -115,18 +96,30 @@ func New(ctx context.Context, client *clientv3.Client, o Options) (*core.Backend
 	}, nil
 }
 
-// createEpoch gives a new store its identity. Of several nodes that try at once, one wins.
-func (s *Store) createEpoch(ctx context.Context) error {
+// begin finds out whether etcd takes as many operations as it is said to, and sees to it that the store has an epoch.
+func (s *Store) begin(ctx context.Context) error {
+	ops := make([]clientv3.Op, s.request.Ops)
+	for i := range ops {
+		ops[i] = clientv3.OpGet(s.keys.epoch())
+	}
+	r, err := s.read(ctx, ops...)
+	if err != nil {
+		return err
+	}
+	if len(r.Responses[0].GetResponseRange().Kvs) == 0 {
+		_, err = s.createEpoch(ctx)
+	}
+	return err
+}
+
+// createEpoch gives a new store its identity, which it returns. Of several nodes that try at once, one wins.
+func (s *Store) createEpoch(ctx context.Context) (string, error) {
 	key := s.keys.epoch()
 	id := strings.ToLower(rand.Text()[:12])
 	r, err := s.txn(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
 		[]clientv3.Op{clientv3.OpPut(key, id)}, []clientv3.Op{clientv3.OpGet(key)})
-	if err != nil {
-		return err
-	}
-	if !r.Succeeded {
+	if err == nil && !r.Succeeded {
 		id = string(r.Responses[0].GetResponseRange().Kvs[0].Value)
 	}
-	s.epoch = id + clusterID(r.Header.ClusterId)
-	return nil
+	return id, err
 }

@@ -33,7 +33,7 @@ func (w *writer) load(ctx context.Context, keys []core.Key, into map[core.Key]he
 	var at []clientv3.OpOption
 	for {
 		some := keys[:min(len(keys), w.loadMax())]
-		r, err := w.store.txn(ctx, nil, w.loadOps(some, at...), nil)
+		r, err := w.store.read(ctx, w.loadOps(some, at...)...)
 		if err != nil {
 			return err
 		}
@@ -55,11 +55,11 @@ func (w *writer) absorb(ctx context.Context, r *clientv3.TxnResponse, keys []cor
 	if err != nil {
 		return err
 	}
-	mod := int64(0)
+	var at place
 	if kvs := r.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
-		mod = kvs[0].ModRevision
+		at = place{kvs[0].ModRevision, string(kvs[0].Value)}
 	}
-	if !w.known || mod != w.mod {
+	if !w.known || at != w.place {
 		w.entries = newTable()
 	}
 	if head < w.ids.upTo && head < w.head { // another history: its IDs are none of ours
@@ -79,7 +79,7 @@ func (w *writer) absorb(ctx context.Context, r *clientv3.TxnResponse, keys []cor
 			into[h.Key] = h
 		}
 	}
-	w.known, w.mod, w.head, w.clock = true, mod, head, clock
+	w.known, w.place, w.head, w.clock = true, at, head, clock
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (w *writer) absorbIDs(ctx context.Context, r *clientv3.TxnResponse, head co
 			break
 		}
 		var err error
-		if r, err = w.store.txn(ctx, nil, w.loadOps(nil, at), nil); err != nil {
+		if r, err = w.store.read(ctx, w.loadOps(nil, at)...); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func (s *Store) logFrom(ctx context.Context, from core.Revision, limit int, reac
 	)
 	for chunk, next := newChunk(limit, 8), max(0, from); ; {
 		ask := slices.Concat(at, []clientv3.OpOption{clientv3.WithRange(s.keys.logEnd()), clientv3.WithLimit(chunk.next(size))})
-		r, err := s.do(ctx, clientv3.OpGet(s.keys.floor(), at...), clientv3.OpGet(s.keys.log(next), ask...))
+		r, err := s.read(ctx, clientv3.OpGet(s.keys.floor(), at...), clientv3.OpGet(s.keys.log(next), ask...))
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func (s *Store) history(ctx context.Context, key core.Key, before core.Revision,
 	)
 	for chunk := newChunk(limit, 8); ; {
 		ask := slices.Concat(at, []clientv3.OpOption{clientv3.WithLimit(min(8, chunk.next(size)))})
-		r, err := s.do(ctx, clientv3.OpGet(s.keys.entry(key), at...), s.keys.historyRange(key, from, ask...))
+		r, err := s.read(ctx, clientv3.OpGet(s.keys.entry(key), at...), s.keys.historyRange(key, from, ask...))
 		if err != nil {
 			return nil, err
 		}

@@ -19,12 +19,14 @@ type plan struct {
 	after   []held // of every changed key; version 0 if it is gone
 }
 
-// ops returns the puts and deletes that write the plan, and fills in after.
-func (p *plan) ops(l layout, now time.Time) []clientv3.Op {
+// ops returns the puts and deletes that write the plan, the head first, and fills in after. What is of more than inline
+// bytes stands in the history record alone.
+func (p *plan) ops(l layout, now time.Time, inline int) []clientv3.Op {
+	p.after = p.after[:0]
 	head, clock := p.overlay.Head()
 	ops := []clientv3.Op{
 		put(l.head(), encodeHead(head, clock)),
-		put(l.log(head), encodeBatch(p.commits)),
+		put(l.log(head), encodeBatch(p.commits, inline)),
 	}
 	if len(p.ids) > 0 {
 		ops = append(ops, put(l.ids(head), encodeIDs(now, p.ids)))
@@ -37,7 +39,7 @@ func (p *plan) ops(l layout, now time.Time) []clientv3.Op {
 				born[k] = c.Revision
 			}
 			if ch.Do != core.OpPurge {
-				ops = append(ops, put(l.history(k, c.Revision), encodeRecord(c.Meta, ch)))
+				ops = append(ops, put(l.history(k, c.Revision), encodeRecord(c.Meta, ch, inline)))
 			}
 		}
 	}
@@ -48,7 +50,7 @@ func (p *plan) ops(l layout, now time.Time) []clientv3.Op {
 			h.born = b
 		}
 		p.after = append(p.after, h.own(p.before[e.Key]))
-		ops = append(ops, put(l.entry(e.Key), encodeEntry(e, h.born)))
+		ops = append(ops, put(l.entry(e.Key), encodeEntry(e, h.born, inline)))
 	}
 	for _, k := range gone {
 		p.after = append(p.after, held{Entry: core.Entry{Key: k}})

@@ -30,7 +30,7 @@ func (s *Store) get(ctx context.Context, keys []core.Key, atLeast core.Revision)
 		for _, k := range some {
 			ops = append(ops, clientv3.OpGet(s.keys.entry(k), c.at...))
 		}
-		r, err := s.do(ctx, ops...)
+		r, err := s.read(ctx, ops...)
 		if err != nil {
 			return core.Page{}, err
 		}
@@ -64,7 +64,7 @@ func (s *Store) list(ctx context.Context, q core.Query) (core.Page, error) {
 	}
 	for chunk := newChunk(q.Limit, 64); ; {
 		ask := slices.Concat(c.at, []clientv3.OpOption{clientv3.WithLimit(chunk.next(c.size))})
-		r, err := s.do(ctx, clientv3.OpGet(s.keys.head(), c.at...), s.keys.entryRange(q.From, q.To, ask...))
+		r, err := s.read(ctx, clientv3.OpGet(s.keys.head(), c.at...), s.keys.entryRange(q.From, q.To, ask...))
 		if err != nil {
 			return core.Page{}, err
 		}
@@ -180,7 +180,7 @@ func (s *Store) fill(ctx context.Context, refs []ref, at []clientv3.OpOption) er
 			size += r.size
 			ops = append(ops, clientv3.OpGet(s.keys.history(r.key, r.revision), at...))
 		}
-		answer, err := s.do(ctx, ops...)
+		answer, err := s.read(ctx, ops...)
 		if err != nil {
 			return err
 		}

@@ -17,10 +17,11 @@ var _ core.Store = (*Store)(nil)
 // Store is a core.Store in etcd.
 type Store struct {
 	client  *clientv3.Client
+	several bool // there are several members to ask
 	keys    layout
 	timeout time.Duration
+	request Request
 	limits  core.Limits
-	epoch   string
 	refuse  func() error
 	group   *core.Group
 	writer  *writer
@@ -40,7 +41,7 @@ func (s *Store) Commit(ctx context.Context, txn core.Txn) (core.Commit, error) {
 
 // Sync implements core.Store: a linearizable read of the head.
 func (s *Store) Sync(ctx context.Context) (core.Revision, error) {
-	r, err := s.do(ctx, clientv3.OpGet(s.keys.head()))
+	r, err := s.read(ctx, clientv3.OpGet(s.keys.head()))
 	if err != nil {
 		return 0, err
 	}
@@ -48,10 +49,17 @@ func (s *Store) Sync(ctx context.Context) (core.Revision, error) {
 	return head, err
 }
 
-// Status implements core.Store. etcd has no clock of its own.
+// Status implements core.Store. etcd has no clock of its own. Where somebody deleted the epoch, or everything, there is a new
+// one afterwards.
 func (s *Store) Status(ctx context.Context) (core.Status, error) {
-	r, err := s.do(ctx, clientv3.OpGet(s.keys.head()), clientv3.OpGet(s.keys.floor()))
+	r, err := s.read(ctx, clientv3.OpGet(s.keys.head()), clientv3.OpGet(s.keys.floor()), clientv3.OpGet(s.keys.epoch()))
 	if err != nil {
+		return core.Status{}, err
+	}
+	var epoch string
+	if kvs := r.Responses[2].GetResponseRange().Kvs; len(kvs) > 0 {
+		epoch = string(kvs[0].Value)
+	} else if epoch, err = s.createEpoch(ctx); err != nil {
 		return core.Status{}, err
 	}
 	head, _, err := headOf(r, 0)
@@ -59,7 +67,7 @@ func (s *Store) Status(ctx context.Context) (core.Status, error) {
 		return core.Status{}, err
 	}
 	floor, err := floorOf(r, 1)
-	return core.Status{Epoch: s.epoch, Head: head, Floor: floor}, err
+	return core.Status{Epoch: epoch + clusterID(r.Header.ClusterId), Head: head, Floor: floor}, err
 }
 
 // clusterID makes etcd's cluster part of the epoch: a cluster that was restored from a snapshot has another one, and has
@@ -73,7 +81,7 @@ func (s *Store) alive() error {
 	return nil
 }
 
-// do runs operations in one etcd transaction, so that gets see one state.
+// do runs operations in one etcd transaction.
 func (s *Store) do(ctx context.Context, ops ...clientv3.Op) (*clientv3.TxnResponse, error) {
 	if err := s.alive(); err != nil {
 		return nil, err
@@ -81,9 +89,40 @@ func (s *Store) do(ctx context.Context, ops ...clientv3.Op) (*clientv3.TxnRespon
 	return s.txn(ctx, nil, ops, nil)
 }
 
-// txn runs one etcd transaction, and maps its error.
-func (s *Store) txn(ctx context.Context, compare []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
+// firstWait is how long the first member that is asked has for its answer. Each next one has twice as long.
+const firstWait = 400 * time.Millisecond
+
+// read runs gets in one etcd transaction, so that they see one state. Where there are several members it asks the next one
+// when one does not answer, until the time is up: the client's balancer takes turns.
+func (s *Store) read(ctx context.Context, gets ...clientv3.Op) (*clientv3.TxnResponse, error) {
+	if !s.several {
+		return s.do(ctx, gets...)
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	for wait := firstWait; ; wait *= 2 {
+		one, cancel := context.WithTimeout(ctx, wait)
+		r, err := s.do(one, gets...)
+		cancel()
+		if err == nil || !errors.Is(err, errAway) {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(reconnect.BaseDelay):
+		}
+	}
+}
+
+// txn runs one etcd transaction, and maps its error. Of several members it asks none that has no leader, and none for longer
+// than it takes to elect one.
+func (s *Store) txn(ctx context.Context, compare []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
+	timeout := s.timeout
+	if s.several {
+		ctx, timeout = clientv3.WithRequireLeader(ctx), timeout/2
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	r, err := s.client.Txn(ctx).If(compare...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {

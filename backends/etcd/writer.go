@@ -17,11 +17,18 @@ type writer struct {
 	now   func() time.Time
 
 	known   bool          // what follows holds
-	mod     int64         // etcd's revision of the head record, 0 if there is none
+	place   place         // of the head record in etcd,
 	head    core.Revision // and what it says
 	clock   time.Time
 	entries *table
 	ids     *ids
+}
+
+// place tells a head record from all others. The content belongs to it, since in an etcd that was set back to an older
+// state its revisions come again. There is none before the first commit.
+type place struct {
+	mod     int64 // etcd's revision
+	content string
 }
 
 func newWriter(s *Store, now func() time.Time) *writer {
@@ -81,9 +88,9 @@ func (w *writer) attempt(ctx context.Context, txns []core.Txn) (answers []core.A
 	if len(p.commits) > 0 {
 		ok, err = w.write(ctx, p, touched)
 	} else if ok = fresh; !ok { // a refusal must not come from a lagging view either
-		mod := w.mod
+		place := w.place
 		err = w.load(ctx, nil, nil)
-		ok = w.mod == mod
+		ok = w.place == place
 	}
 	return answers, ok, err
 }
@@ -99,12 +106,12 @@ func (w *writer) gather(ctx context.Context, keys []core.Key) (entries map[core.
 				return entries, fresh, nil
 			}
 		}
-		known, mod := w.known, w.mod
+		known, place := w.known, w.place
 		if err := w.load(ctx, absent, entries); err != nil {
 			return nil, false, err
 		}
 		fresh = true
-		if !known || w.mod == mod {
+		if !known || w.place == place {
 			return entries, fresh, nil
 		}
 	}
@@ -176,8 +183,15 @@ func (w *writer) write(ctx context.Context, p *plan, touched []core.Key) (bool, 
 	s := w.store
 	now := w.now()
 	touched = touched[:min(len(touched), w.loadMax())]
-	unchanged := clientv3.Compare(clientv3.ModRevision(s.keys.head()), "=", w.mod)
-	r, err := s.txn(ctx, []clientv3.Cmp{unchanged}, p.ops(s.keys, now), w.loadOps(touched))
+	then, otherwise := p.ops(s.keys, now, inlineMax), w.loadOps(touched)
+	if sizeOf(then)+sizeOf(otherwise) > s.request.Bytes {
+		touched = nil
+		then, otherwise = p.ops(s.keys, now, inlineLeast), w.loadOps(touched)
+		if sizeOf(then)+sizeOf(otherwise) > s.request.Bytes {
+			return false, errTooLarge()
+		}
+	}
+	r, err := s.txn(ctx, w.unchanged(), then, otherwise)
 	if err != nil {
 		return false, err
 	}
@@ -185,11 +199,21 @@ func (w *writer) write(ctx context.Context, p *plan, touched []core.Key) (bool, 
 		w.known = false
 		return false, w.absorb(ctx, r, touched, nil)
 	}
-	w.mod = r.Header.Revision
+	w.place = place{r.Header.Revision, string(then[0].ValueBytes())}
 	w.head, w.clock = p.overlay.Head()
 	for _, h := range p.after {
 		w.entries.put(h)
 	}
 	w.ids.add(now, p.ids, w.head)
 	return true, nil
+}
+
+// unchanged demands that the head is the known one.
+func (w *writer) unchanged() []clientv3.Cmp {
+	head := w.store.keys.head()
+	same := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(head), "=", w.place.mod)}
+	if w.place.mod > 0 {
+		same = append(same, clientv3.Compare(clientv3.Value(head), "=", w.place.content))
+	}
+	return same
 }
