@@ -15,10 +15,15 @@ import (
 // twoNodes are one store, one Redis, and two nodes on them.
 func twoNodes(t testing.TB, addrs []string) (one, two *core.Backend, parts [2]*Redis) {
 	t.Helper()
+	return twoNodesWith(t, addrs, Options{Limit: testLimit})
+}
+
+func twoNodesWith(t testing.TB, addrs []string, o Options) (one, two *core.Backend, parts [2]*Redis) {
+	t.Helper()
 	one = memory.Open(memory.Options{Shared: true})
 	two = one.Store.(*memory.Store).Peer()
 	for i, b := range []*core.Backend{one, two} {
-		parts[i] = join(t, b, addrs, Options{Limit: testLimit})
+		parts[i] = join(t, b, addrs, o)
 		t.Cleanup(func() { _ = b.Close() })
 	}
 	return one, two, parts
@@ -236,6 +241,32 @@ func (w *watcher) expect(t testing.TB, key string, from, to int64) {
 		}
 		v++
 	}
+}
+
+// A cluster that lacks a master serves two thirds of the keys. To use those would cost a wait for each of the others.
+func TestAClusterThatLacksAMasterIsAway(t *testing.T) {
+	cluster := services.StartRedisCluster(t)
+	one, two, parts := twoNodes(t, cluster.Addrs())
+	a, b := engine(t, one, core.Options{}), engine(t, two, core.Options{})
+	w := watch(t, b)
+	await(t, "the cluster answers", func() bool { return parts[0].Health() == core.Healthy })
+	for i, node := range cluster.Nodes {
+		gone, back := node.Kill, node.Start
+		if i == 0 {
+			gone, back = node.Pause, node.Resume
+		}
+		write(t, a, "k", i)
+		gone(t)
+		await(t, "the cluster is away", func() bool { return parts[0].Health() == core.Degraded })
+		write(t, a, "k", i)
+		back(t)
+		await(t, "the cluster is back", func() bool { return parts[0].Health() == core.Healthy && parts[1].Health() == core.Healthy })
+		w.expect(t, "k", int64(2*i+1), int64(2*i+2))
+	}
+	await(t, "the limiter counts again", func() bool {
+		_, err := one.Limiter.Take(t.Context(), "ann", 1)
+		return err == nil
+	})
 }
 
 // With an hour between two looks at the log, only hints bring changes to another node.

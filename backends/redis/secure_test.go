@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -54,15 +55,36 @@ func certificate(t testing.TB) (certFile, keyFile string, roots *x509.CertPool) 
 	return certFile, keyFile, roots
 }
 
+// documentedRights are those of the user in docs/OPERATIONS.md.
+func documentedRights(t testing.TB) []string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := regexp.MustCompile("`user dynconfig on >… ([^`]+)`").FindSubmatch(page)
+	if user == nil {
+		t.Fatal("the page names no user")
+	}
+	return strings.Fields(string(user[1]))
+}
+
 func TestTLSAndAUserOpenTheDoorAndNothingElseDoes(t *testing.T) {
 	const password = "correct horse"
 	certFile, keyFile, roots := certificate(t)
-	server := services.StartRedisTLS(t, certFile, keyFile, roots, "dynconfig", password)
+	server := services.StartRedisTLS(t, certFile, keyFile, roots, "dynconfig", password, documentedRights(t)...)
 	trusting := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	r := count(t, server.Addr, Options{Username: "dynconfig", Password: password, TLS: trusting, Limit: 10})
 	if b := take(t, r, "ann", 1); !b.Allowed {
 		t.Errorf("the budget is %+v", b)
 	}
+	one, two, _ := twoNodesWith(t, []string{server.Addr}, Options{Username: "dynconfig", Password: password, TLS: trusting})
+	hints := listen(t, two)
+	subscribed(t, hints)
+	announce(t, one, commitOf())
+	hear(t, "the commit", hints, func(h core.Hint) bool { return h.Head > 0 })
+	keep(t, one.Cache, "epoch", entries()[1])
+	await(t, "the cache keeps", func() bool { return cachedAt(t, two.Cache, "epoch", entries()[1].Key, entries()[1].Version) != nil })
 	for what, o := range map[string]Options{
 		"wrong password":    {Username: "dynconfig", Password: "wrong battery", TLS: trusting},
 		"no user":           {TLS: trusting},

@@ -37,17 +37,19 @@ func StartRedis(t testing.TB, settings ...string) *Redis {
 }
 
 // StartRedisTLS starts a server on a port of 127.0.0.1 that speaks TLS alone and knows one user. Certificate and key are
-// PEM files; roots are what a client trusts.
-func StartRedisTLS(t testing.TB, certificate, key string, roots *x509.CertPool, username, password string) *Redis {
+// PEM files; roots are what a client trusts, rights what the user may do.
+func StartRedisTLS(t testing.TB, certificate, key string, roots *x509.CertPool, username, password string, rights ...string) *Redis {
 	t.Helper()
 	port := freePort(t)
 	o := redis.Options{
 		Addr: net.JoinHostPort("127.0.0.1", port), Username: username, Password: password,
 		TLSConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 	}
-	return startRedis(t, directory(t), o,
+	args := []string{
 		"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no",
-		"--user", "default", "off", "--user", username, "on", ">"+password, "~*", "&*", "+@all")
+		"--user", "default", "off", "--user", username, "on", ">" + password,
+	}
+	return startRedis(t, directory(t), o, append(args, rights...)...)
 }
 
 // startRedis starts a server that is reached by o.
