@@ -53,7 +53,8 @@ func (c commit) purges() bool {
 	return slices.ContainsFunc(c.changes, func(ch core.Change) bool { return ch.Do == core.OpPurge })
 }
 
-// proof is a Check that holds once c is in the target; nil if there is none. Unless its key was purged it does not hold before.
+// proof is a Check that holds once c is in the target; nil if there is none. It does not hold before, as long as versions
+// only grow: until something is purged.
 func (c commit) proof() *core.Check {
 	for i := range c.changes {
 		if ch := &c.changes[i]; ch.Do != core.OpPurge {

@@ -23,8 +23,9 @@ type Digest struct {
 	Changes int64 // in the histories of all entries
 }
 
-// digest reads a store through. It is the SHA-256 of the SHA-256 of each key, in the order of keys.
-func (m *migration) digest(ctx context.Context, s core.Store) (d Digest, err error) {
+// digest reads a store through, and tells how many entries it has read. It is the SHA-256 of the SHA-256 of each key, in
+// the order of keys.
+func digest(ctx context.Context, s core.Store, tell func(entries int64)) (d Digest, err error) {
 	whole := sha256.New()
 	for page, err := range pages(ctx, s, core.Query{Deleted: true}) {
 		if err != nil {
@@ -49,7 +50,7 @@ func (m *migration) digest(ctx context.Context, s core.Store) (d Digest, err err
 		}
 		d.Entries += int64(len(page))
 		d.Changes += changes.Load()
-		m.progress(Progress{Stage: Verifying, Done: d.Entries})
+		tell(d.Entries)
 	}
 	d.SHA256 = hex.EncodeToString(whole.Sum(nil))
 	return d, nil

@@ -9,7 +9,6 @@ package migrate
 
 import (
 	"context"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -63,7 +62,7 @@ func Run(ctx context.Context, from, to *core.Backend, o Options) (Report, error)
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	m := &migration{source: patient{from.Store}, target: patient{to.Store}, limits: to.Limits, options: o}
+	m := &migration{source: patient{from.Store}, target: patient{to.Store}, limits: to.Limits, window: o.Window, progress: o.Progress}
 	if err := m.begin(ctx); err != nil {
 		return Report{}, err
 	}
@@ -84,8 +83,8 @@ func Run(ctx context.Context, from, to *core.Backend, o Options) (Report, error)
 type migration struct {
 	source, target core.Store
 	limits         core.Limits // of the target
-	options        Options
-	told           sync.Mutex // held while Progress is called
+	window         int
+	progress       func(Progress)
 
 	epoch  string        // of the source
 	floor  core.Revision // of the source: what is older is copied from histories, what is newer from the log
@@ -160,8 +159,11 @@ func (m *migration) verify(ctx context.Context) (r Report, still bool, err error
 		return r, false, err
 	}
 	g, both := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { r.Source, err = m.digest(both, m.source); return err })
-	g.Go(func() (err error) { r.Target, err = m.digest(both, m.target); return err })
+	g.Go(func() (err error) { r.Source, err = digest(both, m.source, func(int64) {}); return err })
+	g.Go(func() (err error) {
+		r.Target, err = digest(both, m.target, func(n int64) { m.progress(Progress{Stage: Verifying, Done: n}) })
+		return err
+	})
 	if err := g.Wait(); err != nil {
 		return r, false, err
 	}
@@ -187,10 +189,4 @@ func (m *migration) verify(ctx context.Context) (r Report, still bool, err error
 		return r, false, core.Errorf(core.ErrInternal, "Target is not the same as its source: empty it and begin again")
 	}
 	return r, true, nil
-}
-
-func (m *migration) progress(p Progress) {
-	m.told.Lock()
-	defer m.told.Unlock()
-	m.options.Progress(p)
 }

@@ -79,8 +79,8 @@ func (m *migration) survey(ctx context.Context, from core.Revision) (refs []ref,
 					refs = append(refs, r)
 				}
 			}
-			if len(refs) >= 2*m.options.Window {
-				refs, next = oldest(refs, m.options.Window, next)
+			if len(refs) >= 2*m.window {
+				refs, next = oldest(refs, m.window, next)
 			}
 			return err
 		})

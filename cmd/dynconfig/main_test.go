@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,21 +38,37 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveScript, "status": statusScript, "occupy": occupyScript},
+		Setup: func(e *testscript.Env) error {
+			e.Values[scriptServer{}] = new(func() error)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": serveScript, "status": statusScript, "stop": stopScript, "occupy": occupyScript,
+		},
 	})
 }
 
+// scriptServer is where a script keeps what ends its server.
+type scriptServer struct{}
+
 // serveScript starts a server with the flags given and data in ./data, and sets DYNCONFIG_SERVER, a token of admin-user in
-// DYNCONFIG_TOKEN, and the revision before everything in START. The server ends with the script.
+// DYNCONFIG_TOKEN, and the revision before everything in START. The server ends with stop, or with the script.
 func serveScript(ts *testscript.TestScript, _ bool, args []string) {
 	s, stop, err := startServer(ts.MkAbs("data"), args...)
 	ts.Check(err)
+	stop = sync.OnceValue(stop)
+	*ts.Value(scriptServer{}).(*func() error) = stop
 	ts.Defer(func() { ts.Check(stop()) })
 	token, err := s.Issuer.Issue("admin-user", 0, nil)
 	ts.Check(err)
 	ts.Setenv("DYNCONFIG_SERVER", s.URL)
 	ts.Setenv("DYNCONFIG_TOKEN", token)
 	ts.Setenv("START", s.engine.Head().String())
+}
+
+// stopScript ends the server and waits until it has.
+func stopScript(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check((*ts.Value(scriptServer{}).(*func() error))())
 }
 
 // statusScript runs dynconfig and demands an exit code: status 3 get no.such.key.

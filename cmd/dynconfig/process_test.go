@@ -124,7 +124,7 @@ func newRelay(t *testing.T) *relay {
 	return r
 }
 
-// to sets the target, a URL.
+// to sets the target, a URL or the path of a socket.
 func (r *relay) to(target string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +136,11 @@ func (r *relay) forward(in net.Conn) {
 	r.mu.Lock()
 	target := r.target
 	r.mu.Unlock()
-	out, err := net.Dial("tcp", target)
+	network := "tcp"
+	if strings.HasPrefix(target, "/") {
+		network = "unix"
+	}
+	out, err := net.Dial(network, target)
 	if err != nil {
 		return
 	}

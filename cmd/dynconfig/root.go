@@ -81,7 +81,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), tokenCommand(),
 		getCommand(), putCommand(), patchCommand(), deleteCommand(), listCommand(), watchCommand(), namespaceCommand(),
-		healthCommand(), keysetCommand(), versionCommand(),
+		healthCommand(), keysetCommand(), dbCommand(), migrateCommand(), versionCommand(),
 	)
 	return root
 }

@@ -15,7 +15,9 @@ type Settings struct {
 	Backend       string
 	DataDir       string
 	EtcdEndpoints []string
+	EtcdPrefix    string
 	Redis         redisSettings
+	Postgres      postgresSettings
 
 	Listen         string
 	TLSCert        string
@@ -57,9 +59,12 @@ type setting struct {
 // slip of the pen.
 func (s *Settings) table() []setting {
 	return []setting{
-		{"backend", "", "", "where the data is: embedded, etcd or memory; unset: embedded", text(&s.Backend)},
+		{"backend", "", "", "where the data is: embedded, postgres, etcd or memory; unset: postgres if there is a postgres-url, else embedded", text(&s.Backend)},
 		{"data-dir", "", "./data", "directory of keys, audit records and the embedded store", path(&s.DataDir)},
 		{"etcd-endpoints", "ETCD_ENDPOINTS", "", "addresses of an etcd cluster, with commas between them", list(&s.EtcdEndpoints)},
+		{"etcd-prefix", "", "dynconfig", "what keys in etcd begin with, so that a cluster can be shared", path(&s.EtcdPrefix)},
+		{"postgres-url", "POSTGRES_URL", "", "connection string of PostgreSQL; better as a variable, which no list of processes shows", text(&s.Postgres.url)},
+		{"postgres-migrate", "", "auto", "auto: upgrade its tables at the start; off: dynconfig db upgrade does", oneOf(&s.Postgres.migrate, "auto", "off")},
 		{"redis-host", "REDIS_HOST", "", "Redis of the nodes, host[:port]; of a cluster several, with commas between them", redisHosts(&s.Redis.hosts)},
 		{"redis-username", "REDIS_USERNAME", "", "its user", text(&s.Redis.username)},
 		{"redis-password", "REDIS_PASSWORD", "", "its password; better as a variable, which no list of processes shows", text(&s.Redis.password)},
@@ -91,7 +96,6 @@ func (s *Settings) table() []setting {
 		{"log-level", "", "info", "debug, info, warn or error", oneOf(&s.LogLevel, "debug", "info", "warn", "error")},
 		{"log-format", "", "auto", "json, text or auto: text on a terminal", oneOf(&s.LogFormat, "auto", "json", "text")},
 
-		{"postgres-url", "POSTGRES_URL", "", "", missing("postgres backend")},
 		{"nats-url", "NATS_URL", "", "", missing("nats backend")},
 		{"policy", "", "", "", missing("choice of a policy")},
 		{"policy-dir", "", "", "", missing("policy directory")},
@@ -103,12 +107,18 @@ func (s *Settings) table() []setting {
 func (s *Settings) check() error {
 	if s.Backend == "" {
 		s.Backend = "embedded"
+		if s.Postgres.url != "" {
+			s.Backend = "postgres"
+		}
 	}
 	if _, ok := openers()[s.Backend]; !ok {
 		return failf("This build has no backend %q; it has %s", s.Backend, backendNames())
 	}
 	if s.Backend == "etcd" && len(s.EtcdEndpoints) == 0 {
 		return failf("Backend etcd needs ETCD_ENDPOINTS or --etcd-endpoints")
+	}
+	if s.Backend == "postgres" && s.Postgres.url == "" {
+		return failf("Backend postgres needs POSTGRES_URL or --postgres-url")
 	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return failf("--tls-cert and --tls-key belong together: set both or neither")
