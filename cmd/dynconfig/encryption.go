@@ -61,7 +61,7 @@ const someValues = 20
 // checkValues reads some values. It is better not to start than to answer with values that cannot be opened, or that are
 // sealed.
 func checkValues(ctx context.Context, b *core.Backend) error {
-	page, err := b.Store.List(ctx, core.Query{Limit: someValues})
+	page, err := b.Store.List(ctx, core.Query{From: core.MakeKey(core.DefaultEnv, core.KindKey, ""), Limit: someValues})
 	if err != nil {
 		return err
 	}
