@@ -68,9 +68,13 @@ END
 $$;
 -- +goose StatementEnd
 CREATE VIEW dynconfig.configs_json AS
-    SELECT key, version, dynconfig.as_json(value) AS value, value IS NOT NULL AND dynconfig.as_json(value) IS NULL AS sealed,
-        acl::json AS acl, ttl / 1000000000 * interval '1 second' AS ttl, expires, revision, modified, author
-    FROM dynconfig.configs WHERE NOT deleted;
+    SELECT split_part(key, '/', 1) AS environment,
+        CASE split_part(key, '/', 2) WHEN 'k' THEN 'key' WHEN 'd' THEN 'document' WHEN 'n' THEN 'namespace' WHEN 'e' THEN 'environment'
+            WHEN 'p' THEN 'policy' WHEN 'a' THEN 'audit' END AS kind,
+        substr(key, length(split_part(key, '/', 1)) + 4) AS name,
+        version, dynconfig.as_json(value) AS value, dynconfig.as_json(value) IS NULL AS sealed, acl::json AS acl,
+        nullif(ttl, 0) / 1000000000 * interval '1 second' AS ttl, expires, revision, modified, author
+    FROM dynconfig.configs WHERE NOT deleted AND split_part(key, '/', 2) <> 'i'; -- the answers to Idempotency-Keys
 CREATE VIEW dynconfig.commits AS
     SELECT revision, min(time) AS time, min(author) AS author, min(note) AS note,
         array_agg(op || ' ' || key ORDER BY place) FILTER (WHERE op <> '') AS changes
