@@ -68,7 +68,8 @@ func (r register) step(a action, o outcome) (bool, register) {
 	case o.kind == "refused":
 		return !r.meets(a), r
 	}
-	return possible && o.version == r.version+1 && (a.do == "delete" || o.created == !r.live), r.after(a)
+	told := o.version == r.version+1 || a.do == "delete" && o.version == 0 // HTTP does not tell the version of a delete
+	return possible && told && (a.do == "delete" || o.created == !r.live), r.after(a)
 }
 
 // model is what porcupine compares a history with: each key on its own.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"net"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,8 +27,12 @@ type line struct {
 }
 
 // newLine leads to a unix socket or a TCP address.
-func newLine(t *testing.T, network, address string) *line {
+func newLine(t *testing.T, address string) *line {
 	t.Helper()
+	network := "tcp"
+	if filepath.IsAbs(address) {
+		network = "unix"
+	}
 	l := &line{
 		dial: func() (net.Conn, error) { return net.Dial(network, address) },
 		open: map[net.Conn]bool{}, flows: make(chan struct{}), Addr: "127.0.0.1:0",

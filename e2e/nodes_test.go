@@ -9,7 +9,7 @@ import (
 )
 
 func TestWatchersOnEveryNodeHearEveryVersionOnceThoughANodeIsKilled(t *testing.T) {
-	c := newCluster(t, 3, etcd(t).env, "--rate-limit", "0")
+	c := newCluster(t, 3, newBackend(t).env, "--rate-limit", "0")
 	const watchers, writers, each, keys = 200, 8, 250, 20
 	seats := make([]*http.Client, len(c.nodes))
 	for i := range seats {
