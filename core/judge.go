@@ -80,7 +80,11 @@ func (w *Watcher) emit(ctx context.Context, p *published, sub int, wanted func(n
 		if kind == "" {
 			continue
 		}
-		w.out = append(w.out, Event{Kind: kind, Key: c.name, Version: c.Entry.Version, Position: w.at(p.revision)})
+		ev := Event{Kind: kind, Key: c.name, Version: c.Entry.Version, Position: w.at(p.revision)}
+		if kind == EventRevoked {
+			ev.Version = 0 // which version it is by now is not for them any more
+		}
+		w.out = append(w.out, ev)
 		subs = append(subs, i)
 	}
 	events := w.out[first:]
