@@ -80,8 +80,8 @@ func (v *values) fetch(ctx context.Context, items []*item) ([]*Entry, error) {
 	entries := make([]*Entry, len(items))
 	missing := make(map[Key]int)
 	for i, it := range items {
-		if entries[i] = v.cached(it); entries[i] == nil {
-			entries[i] = v.shared(ctx, it)
+		if entries[i] = v.cached(it); entries[i] == nil && len(items) == 1 {
+			entries[i] = v.shared(ctx, it) // of many, the store is quicker
 		}
 		if entries[i] == nil {
 			missing[it.key] = i
