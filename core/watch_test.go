@@ -246,7 +246,7 @@ func TestAReaderWhoLosesTheRightGetsNothingMore(t *testing.T) {
 	w.write(t, "root", put("k", `"secret"`))
 	w.write(t, "root", readers("bob"))
 	w.write(t, "root", core.Write{Op: core.WriteDelete, Kind: core.KindKey, Name: "k"})
-	s.expect("revoked k 0", "granted k 4", "delete k 5")
+	s.expect("revoked k", "granted k 4", "delete k 5")
 	r := w.stream(t, "bob")
 	r.w.Subscribe(core.Subscription{Patterns: []string{"*"}, SinceRevision: from.Position.String()})
 	for _, ev := range r.until(core.EventBookmark) {
