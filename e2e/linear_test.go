@@ -17,6 +17,7 @@ import (
 )
 
 func TestHistoriesOfThreeNodesAreLinearizableThoughNodesArePausedAndKilled(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3, newBackend(t).env, "--rate-limit", "0")
 	h := &historian{cluster: c, begin: time.Now()}
 	rounds, operations := 0, 0

@@ -39,7 +39,25 @@ type node struct {
 	addr  string // empty: it does not run
 	cmd   *exec.Cmd
 	ended chan struct{}
-	log   *bytes.Buffer // of all its lives, once they have ended
+	log   *journal // of all its lives
+}
+
+// journal is what a process says, which may be read meanwhile.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) add(line []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.Write(line)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // newCluster starts n servers with the variables of env, which say what they share, and flags.
@@ -58,7 +76,7 @@ func newCluster(t *testing.T, n int, env []string, args ...string) *cluster {
 // add starts one more server.
 func (c *cluster) add(t *testing.T, args ...string) *node {
 	t.Helper()
-	n := &node{dir: t.TempDir(), env: c.env, args: args, log: &bytes.Buffer{}}
+	n := &node{dir: t.TempDir(), env: c.env, args: args, log: &journal{}}
 	n.start(t)
 	t.Cleanup(func() {
 		n.kill()
@@ -110,7 +128,7 @@ func (n *node) start(t *testing.T) {
 		defer close(serving)
 		for lines := bufio.NewReader(out); ; {
 			text, err := lines.ReadBytes('\n')
-			n.log.Write(text)
+			n.log.add(text)
 			var line struct{ URL string }
 			if json.Unmarshal(text, &line) == nil && line.URL != "" {
 				serving <- strings.TrimPrefix(line.URL, "http://")

@@ -32,6 +32,9 @@ func (s *Server) openGuard() (guard, error) {
 		if s.Issuer, err = openIssuer(s.settings); err != nil {
 			return guard{}, err
 		}
+		if s.settings.IssuerKey == "" && s.backend.Limits.Shared {
+			s.log.Warn("this node's issuer key is its own, and other nodes do not accept tokens signed with it: set DYNCONFIG_ISSUER_KEY on all of them")
+		}
 		keys = s.Issuer
 		o.Issuer, o.Audience = s.Issuer.Name(), s.Issuer.Name()
 	}

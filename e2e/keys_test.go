@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/dynconfig/dynconfig/core"
+)
+
+func TestTokensAndCursorsOfOneNodeAreGoodOnAnother(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, newBackend(t).env, "--rate-limit", "0", "--keyset", keyset(t))
+	for i := range 5 {
+		if a := c.ask(t, c.only(t, c.nodes[i%2]), c.token, http.MethodPut, fmt.Sprintf("/keys/page.k%d", i), `{"value":1}`); a.status != http.StatusCreated {
+			t.Fatalf("answered %d %s", a.status, a.body)
+		}
+	}
+	var keys []string
+	for i, cursor := 0, ""; i == 0 || cursor != ""; i++ {
+		var page struct {
+			Keys       []string
+			NextCursor string
+		}
+		a := c.ask(t, c.only(t, c.nodes[i%2]), c.token, http.MethodGet, "/keys?namespace=page&limit=2&cursor="+cursor, "")
+		if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.status != http.StatusOK {
+			t.Fatalf("page %d: %d %s", i, a.status, a.body)
+		}
+		keys, cursor = append(keys, page.Keys...), page.NextCursor
+	}
+	if got := strings.Join(keys, " "); got != "page.k0 page.k1 page.k2 page.k3 page.k4" {
+		t.Errorf("the pages of both nodes hold %s", got)
+	}
+	for _, n := range c.nodes {
+		if _, word, parts := c.health(t, n); word != core.Healthy || parts["encryption"] != core.Healthy {
+			t.Errorf("health is %s, %v", word, parts)
+		}
+		if strings.Contains(n.log.String(), `"WARN"`) {
+			t.Errorf("a node that shares everything warns: %s", n.log)
+		}
+	}
+}
+
+func TestANodeSaysWhatItDoesNotShareWithOthers(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, newBackend(t).env)
+	c.env = append([]string{"NOTHING="}, c.env[1:]...)
+	own := c.add(t)
+	for _, part := range []string{"DYNCONFIG_ISSUER_KEY", "DYNCONFIG_KEYSET"} {
+		if !strings.Contains(own.log.String(), part) {
+			t.Errorf("nothing is said of %s: %s", part, own.log)
+		}
+	}
+	if _, word, parts := c.health(t, own); word != core.Degraded || parts["encryption"] != core.Degraded {
+		t.Errorf("health without a keyset is %s, %v", word, parts)
+	}
+	if a := c.ask(t, c.only(t, own), c.token, http.MethodGet, "/keys/k", ""); a.status != http.StatusUnauthorized {
+		t.Errorf("a token of another node's key is answered %d", a.status)
+	}
+}
