@@ -78,8 +78,16 @@ func (b *Bus) Listen(ctx context.Context) (<-chan core.Hint, error) {
 func (b *Bus) watch(ctx context.Context, hints chan core.Hint) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
+	_, left := b.store.members.current()
 	b.streams.Go(func() {
 		b.awaitCut(ctx)
+		cancel()
+	})
+	b.streams.Go(func() {
+		select {
+		case <-left:
+		case <-ctx.Done():
+		}
 		cancel()
 	})
 	keys := b.store.keys

@@ -196,6 +196,9 @@ func decodeHead(b []byte) (head core.Revision, clock time.Time, err error) {
 	d := &decoder{b: b}
 	d.format(format)
 	head, clock = d.revision(), d.time()
+	if len(d.b) > 0 { // the first stores had no number here
+		d.bytes(8)
+	}
 	return head, clock, d.end()
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -140,9 +141,9 @@ func appendChange(b []byte, c core.Change) []byte {
 // record begins a record of about a size.
 func record(size int) []byte { return append(make([]byte, 0, 256+size), format) }
 
-// encodeHead writes the head record: the newest revision and its time.
+// encodeHead writes the head record: the newest revision, its time, and a number that tells this one from any other.
 func encodeHead(head core.Revision, clock time.Time) []byte {
-	return appendTime(appendInt(record(0), int64(head)), clock)
+	return binary.BigEndian.AppendUint64(appendTime(appendInt(record(0), int64(head)), clock), rand.Uint64())
 }
 
 func encodeFloor(floor core.Revision) []byte { return appendInt([]byte{format}, int64(floor)) }

@@ -75,7 +75,7 @@ func New(ctx context.Context, client *clientv3.Client, o Options) (*core.Backend
 		return nil, err
 	}
 	s := &Store{
-		client: client, several: len(client.Endpoints()) > 1,
+		client: client, members: newMembers(client),
 		keys: layout{o.Prefix}, timeout: o.Timeout, request: o.Request, limits: o.Limits, refuse: o.Refuse,
 	}
 	s.writer = newWriter(s, o.Now)

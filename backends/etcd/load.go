@@ -62,8 +62,8 @@ func (w *writer) absorb(ctx context.Context, r *clientv3.TxnResponse, keys []cor
 	if !w.known || at != w.place {
 		w.entries = newTable()
 	}
-	if head < w.ids.upTo && head < w.head { // another history: its IDs are none of ours
-		w.ids, w.known, w.head = newIDs(), false, 0
+	if w.place.mod > 0 && at != w.place && head <= w.head { // another history: its IDs are none of ours
+		w.ids, w.known, w.place, w.head = newIDs(), false, place{}, 0
 		return w.load(ctx, keys, into)
 	}
 	if err := w.absorbIDs(ctx, r, head); err != nil {

@@ -17,7 +17,7 @@ var _ core.Store = (*Store)(nil)
 // Store is a core.Store in etcd.
 type Store struct {
 	client  *clientv3.Client
-	several bool // there are several members to ask
+	members *members
 	keys    layout
 	timeout time.Duration
 	request Request
@@ -90,20 +90,21 @@ func (s *Store) do(ctx context.Context, ops ...clientv3.Op) (*clientv3.TxnRespon
 }
 
 // firstWait is how long the first member that is asked has for its answer. Each next one has twice as long.
-const firstWait = 400 * time.Millisecond
+const firstWait = time.Second
 
-// read runs gets in one etcd transaction, so that they see one state. Where there are several members it asks the next one
-// when one does not answer, until the time is up: the client's balancer takes turns.
+// read runs gets in one etcd transaction, so that they see one state. Of several members it asks the next one when one does
+// not answer, until the time is up.
 func (s *Store) read(ctx context.Context, gets ...clientv3.Op) (*clientv3.TxnResponse, error) {
-	if !s.several {
+	if !s.members.several() {
 		return s.do(ctx, gets...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for wait := firstWait; ; wait *= 2 {
-		one, cancel := context.WithTimeout(ctx, wait)
-		r, err := s.do(one, gets...)
-		cancel()
+		if err := s.alive(); err != nil {
+			return nil, err
+		}
+		r, err := s.ask(ctx, wait, nil, gets, nil)
 		if err == nil || !errors.Is(err, errAway) {
 			return r, err
 		}
@@ -115,20 +116,32 @@ func (s *Store) read(ctx context.Context, gets ...clientv3.Op) (*clientv3.TxnRes
 	}
 }
 
-// txn runs one etcd transaction, and maps its error. Of several members it asks none that has no leader, and none for longer
-// than it takes to elect one.
+// txn runs one etcd transaction. Of several members it asks one, for as long as it takes to elect another leader.
 func (s *Store) txn(ctx context.Context, compare []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
-	timeout := s.timeout
-	if s.several {
-		ctx, timeout = clientv3.WithRequireLeader(ctx), timeout/2
+	wait := s.timeout
+	if s.members.several() {
+		wait /= 2
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	return s.ask(ctx, wait, compare, then, otherwise)
+}
+
+// ask runs one etcd transaction at the current member, and maps its error. A member that does not answer in time, or has no
+// leader, is left.
+func (s *Store) ask(ctx context.Context, wait time.Duration, compare []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
+	in, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	r, err := s.client.Txn(ctx).If(compare...).Then(then...).Else(otherwise...).Commit()
-	if err != nil {
-		return nil, fault(err)
+	if s.members.several() {
+		in = clientv3.WithRequireLeader(in)
 	}
-	return r, nil
+	at, _ := s.members.current()
+	r, err := s.client.Txn(in).If(compare...).Then(then...).Else(otherwise...).Commit()
+	if err == nil {
+		return r, nil
+	}
+	if err = fault(err); errors.Is(err, errAway) && ctx.Err() == nil {
+		s.members.leave(at)
+	}
+	return nil, err
 }
 
 // headOf reads the head from an answer; there is none before the first commit.

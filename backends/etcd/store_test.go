@@ -117,14 +117,45 @@ func TestAnIDIsForgottenInTime(t *testing.T) {
 
 func TestPrefixesAreStoresOfTheirOwn(t *testing.T) {
 	e := services.StartEtcd(t)
-	_, a := openAt(t, e, Options{})
-	_, b := openAt(t, e, Options{Prefix: "other/"})
-	if epoch(t, a) == epoch(t, b) {
-		t.Errorf("both have the epoch %q", epoch(t, a))
+	prefixes := []string{"", "dynconfig-2", "dynconfig/inner", "/team/config/", "other"}
+	epochs := map[string]bool{}
+	var all []*core.Backend
+	var hints []<-chan core.Hint
+	for _, p := range prefixes {
+		b, s := openAt(t, e, Options{Prefix: p})
+		h, err := b.Bus.Listen(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-h
+		epochs[epoch(t, s)] = true
+		all, hints = append(all, b), append(hints, h)
 	}
-	write(t, a, "", op("k", []byte("1")))
-	if c := write(t, b, "", op("k", []byte("2"))); c.Revision != 1 || c.Changes[0].Was.Exists {
-		t.Errorf("the other store's first commit is %+v", c)
+	if len(epochs) != len(prefixes) {
+		t.Errorf("%d stores have %d epochs", len(prefixes), len(epochs))
+	}
+	for i, b := range all {
+		key := core.Key(fmt.Sprint(i))
+		for n := range i + 1 { // another number of commits in each
+			write(t, b.Store, fmt.Sprint("same id ", n), op(key, []byte("1")))
+		}
+	}
+	for i, b := range all {
+		key := core.Key(fmt.Sprint(i))
+		if p, err := b.Store.List(t.Context(), core.Query{}); err != nil || len(p.Entries) != 1 || p.Entries[0].Key != key {
+			t.Errorf("prefix %q holds %+v, %v, want %q alone", prefixes[i], p.Entries, err, key)
+		}
+		if log, err := b.Store.Log(t.Context(), 0, 0); err != nil || len(log) != i+1 {
+			t.Errorf("prefix %q has %d commits, %v, want %d", prefixes[i], len(log), err, i+1)
+		}
+		for n := range i + 1 {
+			if h := <-hints[i]; h.Head != core.Revision(n+1) || h.Commit.Changes[0].Entry.Key != key {
+				t.Errorf("prefix %q hears of %+v", prefixes[i], h)
+			}
+		}
+		if err := b.Store.Compact(t.Context(), 1, 0); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
