@@ -6,7 +6,6 @@ package nats
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"regexp"
@@ -21,9 +20,11 @@ import (
 
 // Config says where NATS is. URL is required.
 type Config struct {
-	URL         string      // of one server or several, with commas between them; a user and a password or a token may stand in it
-	Credentials string      // file with a user's JWT and key; "": none
-	TLS         *tls.Config // nil: the system's roots, where a URL begins with tls://
+	URL         string // of one server or several, with commas between them; a user and a password or a token may stand in it
+	Credentials string // file with a user's JWT and key; "": none
+	CA          string // PEM file of the authorities that servers are verified by; "": the system's, where a URL begins with tls://
+	Certificate string // PEM file of this client's certificate; "": none
+	Key         string // and of its key
 	Options
 }
 
@@ -129,8 +130,11 @@ func connect(c Config, timeout time.Duration) (*natsgo.Conn, error) {
 		natsgo.ReconnectBufSize(-1), natsgo.PingInterval(2 * time.Second), natsgo.MaxPingsOutstanding(2),
 		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}), // they come with the calls, too
 	}
-	if c.TLS != nil {
-		options = append(options, natsgo.Secure(c.TLS))
+	if c.CA != "" {
+		options = append(options, natsgo.RootCAs(c.CA))
+	}
+	if c.Certificate != "" {
+		options = append(options, natsgo.ClientCert(c.Certificate, c.Key))
 	}
 	if c.Credentials != "" {
 		options = append(options, natsgo.UserCredentials(c.Credentials))

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/dynconfig/dynconfig/backends/embedded"
-	"github.com/dynconfig/dynconfig/backends/etcd"
 	"github.com/dynconfig/dynconfig/backends/memory"
 	"github.com/dynconfig/dynconfig/backends/postgres"
 	"github.com/dynconfig/dynconfig/core"
@@ -24,11 +23,12 @@ func openers() map[string]opener {
 			return embedded.Open(ctx, s.DataDir, embedded.Options{Logger: logger})
 		},
 		"etcd": func(ctx context.Context, s Settings, _ *slog.Logger) (*core.Backend, error) {
-			return etcd.Open(ctx, etcd.Config{Endpoints: s.EtcdEndpoints, Options: etcd.Options{Prefix: s.EtcdPrefix + "/"}})
+			return s.Etcd.open(ctx)
 		},
 		"memory": func(context.Context, Settings, *slog.Logger) (*core.Backend, error) {
 			return memory.Open(memory.Options{}), nil
 		},
+		"nats": openNATS,
 		"postgres": func(ctx context.Context, s Settings, logger *slog.Logger) (*core.Backend, error) {
 			return postgres.Open(ctx, s.Postgres.url, postgres.Options{Manual: s.Postgres.migrate == "off", Quiet: len(s.Redis.hosts) > 0, Logger: logger})
 		},

@@ -12,12 +12,12 @@ import (
 
 // Settings are what `dynconfig serve` can be told, valid and complete.
 type Settings struct {
-	Backend       string
-	DataDir       string
-	EtcdEndpoints []string
-	EtcdPrefix    string
-	Redis         redisSettings
-	Postgres      postgresSettings
+	Backend  string
+	DataDir  string
+	Etcd     etcdSettings
+	Redis    redisSettings
+	Postgres postgresSettings
+	NATS     natsSettings
 
 	Listen         string
 	TLSCert        string
@@ -59,12 +59,27 @@ type setting struct {
 // slip of the pen.
 func (s *Settings) table() []setting {
 	return []setting{
-		{"backend", "", "", "where the data is: embedded, postgres, etcd or memory; unset: postgres if there is a postgres-url, else embedded", text(&s.Backend)},
+		{"backend", "", "", "where the data is: embedded, postgres, etcd, nats or memory; unset: what a postgres-url or a nats-url says, else embedded", text(&s.Backend)},
 		{"data-dir", "", "./data", "directory of keys, audit records and the embedded store", path(&s.DataDir)},
-		{"etcd-endpoints", "ETCD_ENDPOINTS", "", "addresses of an etcd cluster, with commas between them", list(&s.EtcdEndpoints)},
-		{"etcd-prefix", "", "dynconfig", "what keys in etcd begin with, so that a cluster can be shared", path(&s.EtcdPrefix)},
+		{"etcd-endpoints", "ETCD_ENDPOINTS", "", "addresses of an etcd cluster, with commas between them", list(&s.Etcd.endpoints)},
+		{"etcd-prefix", "", "dynconfig", "what keys in etcd begin with, so that a cluster can be shared", path(&s.Etcd.prefix)},
+		{"etcd-ca", "", "", "PEM file of the authorities that etcd is verified by; unset: the system's", text(&s.Etcd.ca)},
+		{"etcd-cert", "", "", "PEM file of the certificate that etcd knows this server by", text(&s.Etcd.cert)},
+		{"etcd-key", "", "", "PEM file of that certificate's key", text(&s.Etcd.key)},
+		{"etcd-username", "", "", "user of etcd", text(&s.Etcd.username)},
+		{"etcd-password", "", "", "its password; better as a variable, which no list of processes shows", text(&s.Etcd.password)},
+		{"etcd-max-txn-ops", "", "128", "what the members of etcd have for --max-txn-ops", whole(&s.Etcd.maxTxnOps, 1, 1_000_000)},
+		{"etcd-max-request-bytes", "", "1572864", "what the members of etcd have for --max-request-bytes", whole(&s.Etcd.maxRequestBytes, 1, 1<<30)},
 		{"postgres-url", "POSTGRES_URL", "", "connection string of PostgreSQL; better as a variable, which no list of processes shows", text(&s.Postgres.url)},
 		{"postgres-migrate", "", "auto", "auto: upgrade its tables at the start; off: dynconfig db upgrade does", oneOf(&s.Postgres.migrate, "auto", "off")},
+		{"nats-url", "NATS_URL", "", "addresses of NATS servers with JetStream, with commas between them; better as a variable if a password is in them", text(&s.NATS.url)},
+		{"nats-credentials", "", "", "file with the JWT and the key of the user there", text(&s.NATS.credentials)},
+		{"nats-ca", "", "", "PEM file of the authorities that NATS servers are verified by; unset: the system's", text(&s.NATS.ca)},
+		{"nats-cert", "", "", "PEM file of the certificate that NATS knows this server by", text(&s.NATS.cert)},
+		{"nats-key", "", "", "PEM file of that certificate's key", text(&s.NATS.key)},
+		{"nats-prefix", "", "dynconfig", "name of the stream and beginning of its subjects, one for each deployment", path(&s.NATS.prefix)},
+		{"nats-replicas", "", "1", "servers that hold the stream, where it is made", whole(&s.NATS.replicas, 1, 5)},
+		{"nats-sync-always", "", "false", "say that every NATS server has sync_interval: always, without which power loss may take commits", yes(&s.NATS.syncAlways)},
 		{"redis-host", "REDIS_HOST", "", "Redis of the nodes, host[:port]; of a cluster several, with commas between them", redisHosts(&s.Redis.hosts)},
 		{"redis-username", "REDIS_USERNAME", "", "its user", text(&s.Redis.username)},
 		{"redis-password", "REDIS_PASSWORD", "", "its password; better as a variable, which no list of processes shows", text(&s.Redis.password)},
@@ -96,7 +111,6 @@ func (s *Settings) table() []setting {
 		{"log-level", "", "info", "debug, info, warn or error", oneOf(&s.LogLevel, "debug", "info", "warn", "error")},
 		{"log-format", "", "auto", "json, text or auto: text on a terminal", oneOf(&s.LogFormat, "auto", "json", "text")},
 
-		{"nats-url", "NATS_URL", "", "", missing("nats backend")},
 		{"policy", "", "", "", missing("choice of a policy")},
 		{"policy-dir", "", "", "", missing("policy directory")},
 		{"project", "", "", "", missing("config documents")},
@@ -106,19 +120,33 @@ func (s *Settings) table() []setting {
 // check finds what no single setting shows.
 func (s *Settings) check() error {
 	if s.Backend == "" {
-		s.Backend = "embedded"
-		if s.Postgres.url != "" {
+		switch {
+		case s.Postgres.url != "" && s.NATS.url != "":
+			return failf("There are a postgres-url and a nats-url: say with --backend where the data is")
+		case s.Postgres.url != "":
 			s.Backend = "postgres"
+		case s.NATS.url != "":
+			s.Backend = "nats"
+		default:
+			s.Backend = "embedded"
 		}
 	}
 	if _, ok := openers()[s.Backend]; !ok {
 		return failf("This build has no backend %q; it has %s", s.Backend, backendNames())
 	}
-	if s.Backend == "etcd" && len(s.EtcdEndpoints) == 0 {
-		return failf("Backend etcd needs ETCD_ENDPOINTS or --etcd-endpoints")
+	if s.Backend == "etcd" {
+		if err := s.Etcd.check(); err != nil {
+			return err
+		}
 	}
 	if s.Backend == "postgres" && s.Postgres.url == "" {
 		return failf("Backend postgres needs POSTGRES_URL or --postgres-url")
+	}
+	if s.Backend == "nats" && s.NATS.url == "" {
+		return failf("Backend nats needs NATS_URL or --nats-url")
+	}
+	if (s.NATS.cert == "") != (s.NATS.key == "") {
+		return failf("--nats-cert and --nats-key belong together: set both or neither")
 	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return failf("--tls-cert and --tls-key belong together: set both or neither")
