@@ -145,8 +145,9 @@ func (m *migration) copy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.progress(Progress{Stage: Copying, Done: int64(c.revision), Of: int64(head)})
-		m.next = c.revision + 1
+		if m.next = c.revision + 1; !c.nothing {
+			m.progress(Progress{Stage: Copying, Done: int64(c.revision), Of: int64(head)})
+		}
 	}
 	m.next, m.partly = max(m.next, head+1), 0
 	return w.flush(ctx)

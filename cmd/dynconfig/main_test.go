@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serveScript, "status": statusScript, "stop": stopScript, "occupy": occupyScript,
+			"serve": serveScript, "status": statusScript, "end": endScript, "occupy": occupyScript,
 		},
 	})
 }
@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 type scriptServer struct{}
 
 // serveScript starts a server with the flags given and data in ./data, and sets DYNCONFIG_SERVER, a token of admin-user in
-// DYNCONFIG_TOKEN, and the revision before everything in START. The server ends with stop, or with the script.
+// DYNCONFIG_TOKEN, and the revision before everything in START. The server ends with `end`, or with the script.
 func serveScript(ts *testscript.TestScript, _ bool, args []string) {
 	s, stop, err := startServer(ts.MkAbs("data"), args...)
 	ts.Check(err)
@@ -66,8 +66,8 @@ func serveScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("START", s.engine.Head().String())
 }
 
-// stopScript ends the server and waits until it has.
-func stopScript(ts *testscript.TestScript, _ bool, _ []string) {
+// endScript ends the server and waits until it has.
+func endScript(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check((*ts.Value(scriptServer{}).(*func() error))())
 }
 

@@ -18,18 +18,10 @@ func underKeysets(ctx context.Context, from, to *place) (source, target *core.Ba
 	if from.keyset == "" && exists(from.ownKeyset()) {
 		from.keyset = from.ownKeyset()
 	}
-	if to.keyset == "" {
-		if to.keyset, err = targetKeyset(ctx, from, to); err != nil {
-			return nil, nil, err
-		}
-	}
 	if source, err = from.opened(); err != nil {
 		return nil, nil, err
 	}
-	if target, err = to.opened(); err != nil {
-		return nil, nil, err
-	}
-	if from.keyset != "" || to.keyset != "" {
+	if from.keyset != "" || to.keyset != "" || to.ownKeyset() != "" {
 		err := checkValues(ctx, source)
 		if err != nil && from.keyset == "" {
 			err = failf("Source holds sealed values: give their keyset with --from-keyset")
@@ -37,6 +29,14 @@ func underKeysets(ctx context.Context, from, to *place) (source, target *core.Ba
 		if err != nil {
 			return nil, nil, err
 		}
+	}
+	if to.keyset == "" {
+		if to.keyset, err = targetKeyset(ctx, from, to); err != nil {
+			return nil, nil, err
+		}
+	}
+	if target, err = to.opened(); err != nil {
+		return nil, nil, err
 	}
 	same, err := sameFile(from.keyset, to.keyset)
 	if same {

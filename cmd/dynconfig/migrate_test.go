@@ -12,6 +12,7 @@ import (
 
 	"github.com/dynconfig/dynconfig/backends/embedded"
 	"github.com/dynconfig/dynconfig/backends/etcd"
+	"github.com/dynconfig/dynconfig/client"
 	"github.com/dynconfig/dynconfig/conformance/services"
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -43,32 +44,100 @@ func stored(t *testing.T, dir string, n int) {
 	}
 }
 
+// etcdAt starts an etcd and returns the URL of a prefix in it, and what is there.
+func etcdAt(t *testing.T, prefix string) (url string, b *core.Backend) {
+	t.Helper()
+	server := services.StartEtcd(t)
+	front := newRelay(t)
+	front.to(strings.TrimPrefix(server.Endpoint, "unix://"))
+	b, err := etcd.Open(t.Context(), etcd.Config{Endpoints: []string{server.Endpoint}, Options: etcd.Options{Prefix: prefix + "/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return "etcd://" + strings.TrimPrefix(front.URL, "http://") + "/" + prefix, b
+}
+
+// migrated runs the command and demands that it succeeds.
+func migrated(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := command(dir, append([]string{"migrate"}, args...)...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("migrate %q: %s", args, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestValuesStaySealedOnTheirWayAndPlainOnesAreSealedWhereTheyArrive(t *testing.T) {
+	t.Parallel()
+	const secret = "tHe-quIck-brOwn-sEcret"
+	dir := t.TempDir()
+	s, stop, err := startServer(filepath.Join(dir, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := clientOf(t, s.URL, issued(t, s, "admin-user")).Put(t.Context(), "app.secret", secret, client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	sealedURL, sealedStore := etcdAt(t, "sealed")
+	migrated(t, dir, "--from", "embedded:data", "--to", sealedURL)
+	key := core.MakeKey(core.DefaultEnv, core.KindKey, "app.secret")
+	page, err := sealedStore.Store.Get(t.Context(), []core.Key{key}, 0)
+	if err != nil || len(page.Entries) != 1 || strings.Contains(string(page.Entries[0].Doc.Value), secret) {
+		t.Errorf("etcd holds %+v, %v", page.Entries, err)
+	}
+	migrated(t, dir, "--from", sealedURL, "--from-keyset", "data/keyset.json", "--to", "embedded:back")
+
+	plainURL, plainStore := etcdAt(t, "plain")
+	op := core.Op{Key: key, Do: core.OpPut, Doc: core.Doc{Value: []byte(`"` + secret + `"`)}}
+	if _, err := plainStore.Store.Commit(t.Context(), core.Txn{Ops: []core.Op{op}}); err != nil {
+		t.Fatal(err)
+	}
+	migrated(t, dir, "--from", plainURL, "--to", "embedded:fresh")
+	migrated(t, dir, "--from", plainURL, "--to", "embedded:fresh") // only compared, under the keyset that was made
+
+	for _, name := range []string{"back", "fresh"} {
+		if files, _ := holding(t, filepath.Join(dir, name), secret); len(files) > 0 {
+			t.Errorf("the value is readable in %q", files)
+		}
+		s, stop, err := startServer(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		item, err := clientOf(t, s.URL, issued(t, s, "admin-user")).Get(t.Context(), "app.secret", client.GetOptions{})
+		if err != nil || string(item.Value) != `"`+secret+`"` || item.Version != 1 {
+			t.Errorf("%s serves %+v, %v", name, item, err)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestKill9DuringAMigrationLosesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	stored(t, filepath.Join(dir, "data"), 1200)
-	server := services.StartEtcd(t)
-	front := newRelay(t)
-	front.to(strings.TrimPrefix(server.Endpoint, "unix://"))
-	to, err := etcd.Open(t.Context(), etcd.Config{Endpoints: []string{server.Endpoint}, Options: etcd.Options{Prefix: "moved/"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = to.Close() }()
-	migrate := func() *exec.Cmd {
-		return command(dir, "migrate", "--from", "embedded:data", "--to", "etcd://"+strings.TrimPrefix(front.URL, "http://")+"/moved")
-	}
+	url, to := etcdAt(t, "moved")
 	r := rand.New(rand.NewPCG(1, 2))
 	kills := 0
 	for head := core.Revision(0); kills < 6; kills++ {
 		next := head + 1 + core.Revision(r.IntN(150))
-		c := migrate()
+		c := command(dir, "migrate", "--from", "embedded:data", "--to", url)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan struct{})
 		go func() { _ = c.Wait(); close(ended) }()
 		for head < next {
+			var err error
 			if head, err = to.Store.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -81,15 +150,8 @@ func TestKill9DuringAMigrationLosesAndRepeatsNothing(t *testing.T) {
 		_ = c.Process.Kill()
 		<-ended
 	}
-	out, err := migrate().Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			t.Fatalf("migrate: %s", exit.Stderr)
-		}
-		t.Fatal(err)
-	}
-	if lines := strings.Split(string(out), "\n"); len(lines) != 3 || strings.TrimPrefix(lines[0], "source") != strings.TrimPrefix(lines[1], "target") {
+	out := migrated(t, dir, "--from", "embedded:data", "--to", url)
+	if lines := strings.Split(out, "\n"); len(lines) != 3 || strings.TrimPrefix(lines[0], "source") != strings.TrimPrefix(lines[1], "target") {
 		t.Errorf("after %d kills the report is\n%s", kills, out)
 	}
 }

@@ -8,30 +8,41 @@ import (
 	"strings"
 )
 
-// placeForm is how the URL of a backend is written. Its address becomes settings, and its parameters are the backend's
-// other settings, without the prefix: ?prefix=x of etcd is etcd-prefix.
+// placeForm is how the URL of a backend is written.
 type placeForm struct {
 	example string
 	backend string
-	address func(address string) map[string]string
+	// settings are what a URL comes to. Its parameters are not among them: they are the backend's other settings, without
+	// its name before them, so that ?prefix=x of etcd is etcd-prefix.
+	settings func(address string) map[string]string
+	// own says that parameters are the address's own affair: it goes whole to settings.
+	own bool
 }
 
-// placeForms is the form of each backend of openers, by the URL's scheme.
+// placeForms is the form of each backend, by the URL's scheme.
 func placeForms() map[string]placeForm {
-	return map[string]placeForm{
-		"embedded": {"embedded:///path/to/data", "embedded", func(u string) map[string]string {
-			return map[string]string{"data-dir": strings.TrimPrefix(strings.TrimPrefix(u, "embedded:"), "//")}
-		}},
-		"etcd": {"etcd://host:port,host:port/prefix", "etcd", func(u string) map[string]string {
-			hosts, prefix, found := strings.Cut(strings.TrimPrefix(u, "etcd://"), "/")
-			values := map[string]string{"etcd-endpoints": hosts}
-			if found && prefix != "" {
-				values["etcd-prefix"] = prefix
-			}
-			return values
-		}},
-		"memory": {"memory:", "memory", func(string) map[string]string { return map[string]string{} }},
+	addressIn := func(name string) func(string) map[string]string {
+		return func(address string) map[string]string { return map[string]string{name: address} }
 	}
+	forms := map[string]placeForm{
+		"embedded": {example: "embedded:///path/to/data", backend: "embedded", settings: func(address string) map[string]string {
+			return map[string]string{"data-dir": strings.TrimPrefix(strings.TrimPrefix(address, "embedded:"), "//")}
+		}},
+		"etcd": {example: "etcd://host:port,host:port/prefix", backend: "etcd", settings: func(address string) map[string]string {
+			hosts, prefix, _ := strings.Cut(strings.TrimPrefix(address, "etcd://"), "/")
+			settings := map[string]string{"etcd-endpoints": hosts}
+			if prefix != "" {
+				settings["etcd-prefix"] = prefix
+			}
+			return settings
+		}},
+		"memory":     {example: "memory:", backend: "memory", settings: func(string) map[string]string { return map[string]string{} }},
+		"nats":       {example: "nats://host:port", backend: "nats", settings: addressIn("nats-url")},
+		"postgres":   {example: "postgres://user@host/database", backend: "postgres", settings: addressIn("postgres-url"), own: true},
+		"postgresql": {example: "postgresql://user@host/database", backend: "postgres", settings: addressIn("postgres-url"), own: true},
+	}
+	maps.DeleteFunc(forms, func(_ string, f placeForm) bool { return openers()[f.backend] == nil })
+	return forms
 }
 
 // settingsAt reads the URL of a backend. Its errors never repeat it: a password may stand in it.
@@ -47,7 +58,10 @@ func settingsAt(u string) (Settings, error) {
 		return s, failf("This build has no backend of that URL; its backends are %s", strings.Join(examples, ", "))
 	}
 	address, query, _ := strings.Cut(u, "?")
-	values := form.address(address)
+	if form.own {
+		address, query = u, ""
+	}
+	values := form.settings(address)
 	for _, value := range values {
 		if value == "" {
 			return s, failf("URL is not such as %s", form.example)
