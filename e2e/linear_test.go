@@ -58,16 +58,21 @@ func (h *historian) round(t *testing.T, round int) []conformance.Observation {
 			begin: h.begin, seen: map[string]int64{},
 		}
 		asking.Go(func() {
-			for n := range questions {
-				if n == questions/5 {
+			for n := 0; n < questions; {
+				seen, told := asker.act(t, fmt.Sprintf("linear.%d.%d", round, asker.IntN(subjects)))
+				if told == unasked {
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+				if n++; n == questions/5 {
 					begun.Done()
 				}
-				seen, ok := asker.act(t, fmt.Sprintf("linear.%d.%d", round, asker.IntN(subjects)))
-				if ok {
-					mu.Lock()
-					history = append(history, seen)
-					mu.Unlock()
+				if told == nothing {
+					continue
 				}
+				mu.Lock()
+				history = append(history, seen)
+				mu.Unlock()
 			}
 		})
 	}
@@ -89,8 +94,17 @@ type asker struct {
 	seen  map[string]int64
 }
 
-// act does something at random to a key; ok is false if the answer says nothing.
-func (a *asker) act(t *testing.T, key string) (seen conformance.Observation, ok bool) {
+// worth is what an operation tells of the servers.
+type worth int
+
+const (
+	something worth = iota
+	nothing         // a read without an answer
+	unasked         // the node did not take the connection
+)
+
+// act does something at random to a key.
+func (a *asker) act(t *testing.T, key string) (seen conformance.Observation, told worth) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	if a.IntN(8) == 0 {
 		ctx, cancel = context.WithTimeout(t.Context(), time.Duration(a.IntN(20))*time.Millisecond)
@@ -128,11 +142,16 @@ func (a *asker) act(t *testing.T, key string) (seen conformance.Observation, ok 
 		seen.Told = "absent"
 	case errors.Is(err, core.ErrPrecondition):
 		seen.Told = "refused"
+	case errors.Is(err, errDown) || errors.Is(err, syscall.ECONNREFUSED):
+		return seen, unasked
 	default:
 		seen.Told = "unknown"
 		if !errors.Is(err, core.ErrUnavailable) && !errors.Is(err, core.ErrConflict) && ctx.Err() == nil {
 			t.Errorf("%s of %s: %v", seen.Do, key, err)
 		}
 	}
-	return seen, seen.Do != "get" || seen.Told != "unknown"
+	if seen.Do == "get" && seen.Told == "unknown" {
+		return seen, nothing
+	}
+	return seen, something
 }

@@ -181,6 +181,8 @@ func (n *node) address() string {
 	return n.addr
 }
 
+var errDown = errors.New("no node runs")
+
 // seat is an HTTP client that connects to nodes[i], and where that does not run to the next, as behind a load balancer.
 func (c *cluster) seat(t testing.TB, i int) *http.Client {
 	t.Helper()
@@ -198,7 +200,7 @@ func (c *cluster) seat(t testing.TB, i int) *http.Client {
 			}
 			failed = errors.Join(failed, err)
 		}
-		return nil, errors.Join(errors.New("no node runs"), failed)
+		return nil, errors.Join(errDown, failed)
 	})
 }
 
@@ -207,7 +209,11 @@ func (c *cluster) only(t testing.TB, n *node) *http.Client {
 	t.Helper()
 	return c.httpClient(t, func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "tcp", n.address())
+		addr := n.address()
+		if addr == "" {
+			return nil, errDown
+		}
+		return d.DialContext(ctx, "tcp", addr)
 	})
 }
 

@@ -32,11 +32,12 @@ func (k processKey) Open(sealed, bound []byte) ([]byte, error) {
 // cursorBlock is what the text of a cursor is padded to a multiple of, so that its length says little about the name.
 const cursorBlock = 64
 
-// seal makes the cursor that continues a list after a name. It shows nothing, and opens for the same principal,
-// environment and filter alone.
-func (c *call) seal(f core.Filter, after string) (string, error) {
-	plain := []byte(after)
-	plain = append(plain, 0)
+// seal makes the cursor that continues a list after the last name of a page. It shows nothing, and opens for the same
+// principal, environment and filter alone. It holds the page's revision, too: the next page may be another node's, and what
+// that has not heard of yet would be missing from the list.
+func (c *call) seal(f core.Filter, l core.Listing) (string, error) {
+	plain := append([]byte(l.Next), 0)
+	plain = append(append(plain, l.Position.String()...), 0)
 	for len(plain)%cursorBlock != 0 {
 		plain = append(plain, 0)
 	}
@@ -44,19 +45,29 @@ func (c *call) seal(f core.Filter, after string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
-// open reads a cursor back; "" is the first page.
+// open reads a cursor back, and waits until this node is where the page before was made; "" is the first page. Of another
+// epoch there is nothing to wait for: the list goes on in what there is now.
 func (c *call) open(f core.Filter, cursor string) (after string, err error) {
 	if cursor == "" {
 		return "", nil
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	var plain []byte
 	if err == nil {
-		var plain []byte
-		if plain, err = c.s.o.Cursors.Open(sealed, c.bound(f)); err == nil {
-			return strings.TrimRight(string(plain), "\x00"), nil
-		}
+		plain, err = c.s.o.Cursors.Open(sealed, c.bound(f))
 	}
-	return "", badParam("cursor", "is not one that this server gave out for this list")
+	after, position, _ := strings.Cut(strings.TrimRight(string(plain), "\x00"), "\x00")
+	var at core.Position
+	if err == nil {
+		at, err = core.ParsePosition(position)
+	}
+	if err != nil {
+		return "", badParam("cursor", "is not one that this server gave out for this list")
+	}
+	if at.Epoch != c.s.engine.Head().Epoch {
+		return after, nil
+	}
+	return after, c.s.engine.Reach(c.ctx(), at)
 }
 
 // bound is what a cursor is good for. None of the parts holds a zero byte but perhaps the username, which ends it.

@@ -117,7 +117,7 @@ func (c *call) list(kind core.Kind, member string) error {
 	c.stale(l.Stale)
 	cursor := ""
 	if l.Next != "" {
-		if cursor, err = c.seal(f, l.Next); err != nil {
+		if cursor, err = c.seal(f, l); err != nil {
 			return err
 		}
 	}
