@@ -2,18 +2,8 @@ package etcd
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -128,82 +118,20 @@ func TestAUserNeedsTheRightPasswordAndThePrefixAlone(t *testing.T) {
 	}
 }
 
-// authority makes certificates.
-type authority struct {
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{dir: t.TempDir()}
-	a.cert, a.key = a.issue(t, "ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	return a
-}
-
-func (a *authority) ca() string { return filepath.Join(a.dir, "ca.pem") }
-
-// pair issues a certificate for 127.0.0.1, and returns its files.
-func (a *authority) pair(t *testing.T, name string) (cert, key string) {
-	t.Helper()
-	a.issue(t, name, &x509.Certificate{
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	})
-	return filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key")
-}
-
-func (a *authority) issue(t *testing.T, name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SerialNumber, c.Subject = serial, pkix.Name{CommonName: name}
-	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	issuer, signer := a.cert, a.key
-	if issuer == nil {
-		issuer, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, issuer, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: raw}} {
-		if err := os.WriteFile(filepath.Join(a.dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	issued, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return issued, key
-}
-
 func TestTLSNeedsTheRightAuthorityAndACertificate(t *testing.T) {
-	ours, others := newAuthority(t), newAuthority(t)
-	cert, key := ours.pair(t, "server")
-	e := services.StartEtcdTLS(t, ours.ca(), cert, key)
-	cert, key = ours.pair(t, "client")
-	strangeCert, strangeKey := others.pair(t, "client")
+	ours, others := services.NewAuthority(t), services.NewAuthority(t)
+	cert, key := ours.Pair(t, "server")
+	e := services.StartEtcdTLS(t, ours.CA(), cert, key)
+	cert, key = ours.Pair(t, "client")
+	strangeCert, strangeKey := others.Pair(t, "client")
 	for what, files := range map[string]struct {
 		ca, cert, key string
 		works         bool
 	}{
-		"all of one authority":          {ours.ca(), cert, key, true},
-		"a server of another authority": {others.ca(), cert, key, false},
-		"a client of another authority": {ours.ca(), strangeCert, strangeKey, false},
-		"no certificate":                {ours.ca(), "", "", false},
+		"all of one authority":          {ours.CA(), cert, key, true},
+		"a server of another authority": {others.CA(), cert, key, false},
+		"a client of another authority": {ours.CA(), strangeCert, strangeKey, false},
+		"no certificate":                {ours.CA(), "", "", false},
 	} {
 		config, err := LoadTLS(files.ca, files.cert, files.key)
 		if err != nil {
@@ -230,9 +158,9 @@ func TestTLSNeedsTheRightAuthorityAndACertificate(t *testing.T) {
 }
 
 func TestACertificateThatWasRenewedIsUsed(t *testing.T) {
-	a := newAuthority(t)
-	cert, key := a.pair(t, "client")
-	c, err := LoadTLS(a.ca(), cert, key)
+	a := services.NewAuthority(t)
+	cert, key := a.Pair(t, "client")
+	c, err := LoadTLS(a.CA(), cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,21 +172,21 @@ func TestACertificateThatWasRenewedIsUsed(t *testing.T) {
 		return pair.Leaf.SerialNumber.String()
 	}
 	first := serial()
-	a.pair(t, "client")
+	a.Pair(t, "client")
 	if serial() == first {
 		t.Error("the old certificate is used")
 	}
 }
 
 func TestFilesForTLSThatDoNotServeGetAClearError(t *testing.T) {
-	a := newAuthority(t)
-	cert, key := a.pair(t, "one")
-	_, otherKey := a.pair(t, "two")
+	a := services.NewAuthority(t)
+	cert, key := a.Pair(t, "one")
+	_, otherKey := a.Pair(t, "two")
 	for want, files := range map[string][3]string{
 		"etcd CA /none cannot be read: no such file or directory":                   {"/none", "", ""},
 		"etcd CA " + key + " holds no certificate in PEM":                           {key, "", ""},
 		"etcd certificate and key belong together":                                  {"", cert, ""},
-		"etcd certificate or key /none cannot be read: no such file or directory":   {a.ca(), cert, "/none"},
+		"etcd certificate or key /none cannot be read: no such file or directory":   {a.CA(), cert, "/none"},
 		"etcd certificate " + cert + " and key " + otherKey + " are no pair in PEM": {"", cert, otherKey},
 	} {
 		_, err := LoadTLS(files[0], files[1], files[2])
