@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"hash/fnv"
+	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -36,13 +37,9 @@ func configure(text string) (*pgxpool.Config, error) {
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = defaultConnectTimeout
 	}
-	for name, value := range map[string]string{
-		"application_name":  "dynconfig",
-		"statement_timeout": defaultStatementTimeout,
-		// Every statement is prepared once and has an index to go by, whatever the planner would guess of a table that was
-		// empty when it looked.
-		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off",
-	} {
+	settings := map[string]string{"application_name": "dynconfig", "statement_timeout": defaultStatementTimeout}
+	maps.Copy(settings, planning())
+	for name, value := range settings {
 		if _, set := conn.RuntimeParams[name]; !set {
 			conn.RuntimeParams[name] = value
 		}
@@ -57,6 +54,15 @@ func configure(text string) (*pgxpool.Config, error) {
 		return inspect(ctx, c)
 	}
 	return c, nil
+}
+
+// planning makes every statement go by an index and look up row by row, with a plan that is made once: whatever the planner
+// would guess of tables that were empty when it looked.
+func planning() map[string]string {
+	return map[string]string{
+		"plan_cache_mode": "force_generic_plan", "jit": "off",
+		"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+	}
 }
 
 // reasonOf tells which part of a connection string is wrong, in words that are not the string's own.

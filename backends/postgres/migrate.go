@@ -81,7 +81,9 @@ func prepareTables(ctx context.Context, c *pgx.ConnConfig, o Options) error {
 func withDB(c *pgx.ConnConfig, f func(db *sql.DB) ([]Migration, error)) ([]Migration, error) {
 	c = c.Copy()
 	c.RuntimeParams["statement_timeout"] = "0" // a step may take its time
-	delete(c.RuntimeParams, "enable_seqscan")
+	for name := range planning() {
+		delete(c.RuntimeParams, name)
+	}
 	db := stdlib.OpenDB(*c)
 	defer func() { _ = db.Close() }()
 	m, err := f(db)
