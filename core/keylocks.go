@@ -4,12 +4,14 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // keyLocks lets the writers of a key on this node take turns, where they would otherwise make each other fail.
 type keyLocks struct {
 	mu   sync.Mutex
 	held map[Key]chan struct{} // closed when let go
+	busy atomic.Int64          // how many are held
 }
 
 // lock takes all the keys, in order, so that no two callers wait for each other. unlock gives them back.
@@ -33,6 +35,7 @@ func (l *keyLocks) one(ctx context.Context, k Key) error {
 				l.held = map[Key]chan struct{}{}
 			}
 			l.held[k] = make(chan struct{})
+			l.busy.Add(1)
 			l.mu.Unlock()
 			return nil
 		}
@@ -51,5 +54,28 @@ func (l *keyLocks) release(keys []Key) {
 	for _, k := range keys {
 		close(l.held[k])
 		delete(l.held, k)
+		l.busy.Add(-1)
 	}
+}
+
+// yield waits for those who hold any of the keys now, but takes no turn: writers who need none must not keep those who do
+// from ever having theirs.
+func (l *keyLocks) yield(ctx context.Context, env EnvID, writes []Write) error {
+	if l.busy.Load() == 0 {
+		return nil
+	}
+	for i := range writes {
+		l.mu.Lock()
+		held := l.held[MakeKey(env, writes[i].Kind, writes[i].Name)]
+		l.mu.Unlock()
+		if held == nil {
+			continue
+		}
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }

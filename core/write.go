@@ -81,6 +81,9 @@ func (e *Engine) checkRequest(r Request) error {
 func (e *Engine) write(ctx context.Context, c Caller, env EnvID, r Request) (Result, error) {
 	fresh := !e.limits.Shared
 	for try := 0; try < maxTries; try++ {
+		if err := e.turns.yield(ctx, env, r.Writes); err != nil {
+			return Result{}, err
+		}
 		p, err := e.plan(ctx, c, env, r)
 		if err != nil {
 			if fresh || !refusal(err) {
