@@ -32,7 +32,7 @@ Values stay sealed with the keyset that they were sealed with, unless the target
 			if from.url == "" || to.url == "" {
 				return usageError{fmt.Errorf("%s takes --from URL and --to URL", c.CommandPath())}
 			}
-			logger, err := observability.NewLogger(c.ErrOrStderr(), observability.LogOptions{Level: "warn"})
+			logger, err := observability.NewLogger(c.ErrOrStderr(), observability.LogOptions{Level: "error"})
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,7 @@ func placeForms() map[string]placeForm {
 			return settings
 		}},
 		"memory":     {example: "memory:", backend: "memory", settings: func(string) map[string]string { return map[string]string{} }},
-		"nats":       {example: "nats://host:port", backend: "nats", settings: addressIn("nats-url")},
+		"nats":       {example: "nats://host:port,host:port", backend: "nats", settings: addressIn("nats-url")},
 		"postgres":   {example: "postgres://user@host/database", backend: "postgres", settings: addressIn("postgres-url"), own: true},
 		"postgresql": {example: "postgresql://user@host/database", backend: "postgres", settings: addressIn("postgres-url"), own: true},
 	}
