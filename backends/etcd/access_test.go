@@ -65,6 +65,7 @@ func wantRefusal(t *testing.T, what string, err error) {
 }
 
 func TestAUserNeedsTheRightPasswordAndThePrefixAlone(t *testing.T) {
+	t.Parallel()
 	e, root := secured(t)
 	open := func(user, password, prefix string) (*core.Backend, error) {
 		b, err := Open(t.Context(), Config{Endpoints: []string{e.Endpoint}, User: user, Password: password, Options: Options{Prefix: prefix}})
@@ -119,6 +120,7 @@ func TestAUserNeedsTheRightPasswordAndThePrefixAlone(t *testing.T) {
 }
 
 func TestTLSNeedsTheRightAuthorityAndACertificate(t *testing.T) {
+	t.Parallel()
 	ours, others := services.NewAuthority(t), services.NewAuthority(t)
 	cert, key := ours.Pair(t, "server")
 	e := services.StartEtcdTLS(t, ours.CA(), cert, key)
@@ -158,6 +160,7 @@ func TestTLSNeedsTheRightAuthorityAndACertificate(t *testing.T) {
 }
 
 func TestACertificateThatWasRenewedIsUsed(t *testing.T) {
+	t.Parallel()
 	a := services.NewAuthority(t)
 	cert, key := a.Pair(t, "client")
 	c, err := LoadTLS(a.CA(), cert, key)
@@ -179,6 +182,7 @@ func TestACertificateThatWasRenewedIsUsed(t *testing.T) {
 }
 
 func TestFilesForTLSThatDoNotServeGetAClearError(t *testing.T) {
+	t.Parallel()
 	a := services.NewAuthority(t)
 	cert, key := a.Pair(t, "one")
 	_, otherKey := a.Pair(t, "two")
@@ -201,6 +205,7 @@ func TestFilesForTLSThatDoNotServeGetAClearError(t *testing.T) {
 }
 
 func TestAddressesThatWouldBetraySomethingAreRefused(t *testing.T) {
+	t.Parallel()
 	some := &tls.Config{MinVersion: tls.VersionTLS12}
 	for what, c := range map[string]Config{
 		"none":                   {},

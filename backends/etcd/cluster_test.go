@@ -65,6 +65,7 @@ func (m *trio) except(one *services.Etcd) (others services.EtcdCluster) {
 }
 
 func TestACluster(t *testing.T) {
+	t.Parallel()
 	m := &trio{EtcdCluster: services.StartEtcdCluster(t, 3)}
 	t.Run("is opened while a member is dead", m.opensWithoutOne)
 	t.Run("answers reads while a member is paused", m.readsWithoutOne)

@@ -73,11 +73,13 @@ func TestConformance(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
+	t.Parallel()
 	d := deployments{server: services.StartEtcd(t)}
 	conformance.RunModel(t, d.open, d.options())
 }
 
 func TestLinearizable(t *testing.T) {
+	t.Parallel()
 	d := deployments{server: services.StartEtcd(t)}
 	conformance.RunLinearizable(t, d.open, d.options())
 }

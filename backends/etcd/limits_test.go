@@ -33,6 +33,7 @@ func shapes(l core.Limits) map[string]core.Txn {
 }
 
 func TestWhatLimitsAllowFitsARequestInEveryShape(t *testing.T) {
+	t.Parallel()
 	for _, server := range []Request{{}, {Ops: 1024, Bytes: 8 << 20}} {
 		var args []string
 		if server.Ops > 0 {
@@ -69,6 +70,7 @@ func TestWhatLimitsAllowFitsARequestInEveryShape(t *testing.T) {
 }
 
 func TestLimitsThatNoTransactionOfEveryBackendFitsAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, r := range []Request{{Ops: 102}, {Bytes: 1 << 20}} {
 		_, err := Open(t.Context(), Config{Endpoints: []string{"127.0.0.1:1"}, Options: Options{Request: r}})
 		if !errors.Is(err, core.ErrInvalid) {
@@ -78,6 +80,7 @@ func TestLimitsThatNoTransactionOfEveryBackendFitsAreRefused(t *testing.T) {
 }
 
 func TestAnEtcdThatTakesLessThanIsSaidIsRefusedOrSaysSo(t *testing.T) {
+	t.Parallel()
 	e := services.StartEtcd(t, "--max-txn-ops=110")
 	if _, err := Open(t.Context(), Config{Endpoints: []string{e.Endpoint}}); !errors.Is(err, core.ErrTooLarge) {
 		t.Errorf("Open: got %v, want too large", err)

@@ -64,6 +64,7 @@ func rawKeys(t *testing.T, s *Store) map[string]int {
 }
 
 func TestALargeValueOutlivesCompactionForThoseWhoReferToIt(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	_, s := openAt(t, services.StartEtcd(t), Options{Now: func() time.Time { return now }})
 	first, second := bytes.Repeat([]byte("1"), 1<<20), bytes.Repeat([]byte("2"), 1<<20)
@@ -99,6 +100,7 @@ func TestALargeValueOutlivesCompactionForThoseWhoReferToIt(t *testing.T) {
 }
 
 func TestAnIDIsForgottenInTime(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	_, s := openAt(t, services.StartEtcd(t), Options{Now: func() time.Time { return now }})
 	write(t, s, "id", op("k", []byte("1")))
@@ -116,6 +118,7 @@ func TestAnIDIsForgottenInTime(t *testing.T) {
 }
 
 func TestPrefixesAreStoresOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	e := services.StartEtcd(t)
 	prefixes := []string{"", "dynconfig-2", "dynconfig/inner", "/team/config/", "other"}
 	epochs := map[string]bool{}
@@ -160,6 +163,7 @@ func TestPrefixesAreStoresOfTheirOwn(t *testing.T) {
 }
 
 func TestAnOperatorWhoCompactsEtcdBreaksNothing(t *testing.T) {
+	t.Parallel()
 	b, s := openAt(t, services.StartEtcd(t), Options{})
 	hints, err := b.Bus.Listen(t.Context())
 	if err != nil {
@@ -177,7 +181,7 @@ func TestAnOperatorWhoCompactsEtcdBreaksNothing(t *testing.T) {
 			}
 		}
 	})
-	for i := range 200 {
+	for i := range 60 {
 		c := write(t, s, fmt.Sprint(i), op(core.Key(fmt.Sprint(i%10)), make([]byte, 3*inlineMax)))
 		if h := <-hints; h.Head != c.Revision {
 			t.Fatalf("the hint of commit %d is of head %d", c.Revision, h.Head)
@@ -194,6 +198,7 @@ func TestAnOperatorWhoCompactsEtcdBreaksNothing(t *testing.T) {
 }
 
 func TestNodesThatWriteAtOnceAllGetTheirTurn(t *testing.T) {
+	t.Parallel()
 	const nodes, each = 3, 50
 	e := services.StartEtcd(t)
 	var all sync.WaitGroup
@@ -217,6 +222,7 @@ func TestNodesThatWriteAtOnceAllGetTheirTurn(t *testing.T) {
 }
 
 func TestABatchThatIsTooLargeInCompanyIsCommittedInParts(t *testing.T) {
+	t.Parallel()
 	_, s := openAt(t, services.StartEtcd(t), Options{})
 	var txns []core.Txn
 	for i := range 4 {
@@ -230,6 +236,7 @@ func TestABatchThatIsTooLargeInCompanyIsCommittedInParts(t *testing.T) {
 }
 
 func TestAServerThatIsAwayIsUnavailable(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := Open(ctx, Config{Endpoints: []string{"unix://" + t.TempDir() + "/none"}})

@@ -17,6 +17,7 @@ import (
 )
 
 func TestAFullEtcdRefusesCommitsUntilItsOperatorMadeRoom(t *testing.T) {
+	t.Parallel()
 	e := services.StartEtcd(t, "--quota-backend-bytes=16777216")
 	_, s := openAt(t, e, Options{})
 	write(t, s, "first", op("k", []byte("1")))
@@ -59,6 +60,7 @@ func TestAFullEtcdRefusesCommitsUntilItsOperatorMadeRoom(t *testing.T) {
 }
 
 func TestAnEtcdThatSaysItIsCorruptIsUnavailable(t *testing.T) {
+	t.Parallel()
 	e := services.StartEtcd(t)
 	_, s := openAt(t, e, Options{})
 	o := operator(t, e, "", "")
@@ -87,6 +89,7 @@ func TestAnEtcdThatSaysItIsCorruptIsUnavailable(t *testing.T) {
 
 // A backup that is put back has a shorter log, and revisions of etcd that come again with other content.
 func TestAnEtcdThatWasSetBackIsNotWrittenToFromMemory(t *testing.T) {
+	t.Parallel()
 	e := services.StartEtcd(t)
 	_, a := openAt(t, e, Options{})
 	write(t, a, "one", op("a", []byte("1")), op("b", []byte("1")))
@@ -128,6 +131,7 @@ func TestAnEtcdThatWasSetBackIsNotWrittenToFromMemory(t *testing.T) {
 }
 
 func TestAStoreThatSomebodyDeletedBeginsAnew(t *testing.T) {
+	t.Parallel()
 	e := services.StartEtcd(t)
 	_, s := openAt(t, e, Options{})
 	write(t, s, "one", op("k", []byte("1")))
@@ -145,6 +149,7 @@ func TestAStoreThatSomebodyDeletedBeginsAnew(t *testing.T) {
 }
 
 func TestEachErrorOfEtcdIsOneOfOurs(t *testing.T) {
+	t.Parallel()
 	for _, is := range []struct {
 		err  error
 		kind error
