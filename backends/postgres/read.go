@@ -26,7 +26,7 @@ func (s *Store) Get(ctx context.Context, keys []core.Key, atLeast core.Revision)
 	texts := encodeKeys(keys)
 	slices.Sort(texts)
 	texts = slices.Compact(texts)
-	return s.page(ctx, atLeast, false, getSQL, texts)
+	return s.page(ctx, request{atLeast: atLeast}, getSQL, texts)
 }
 
 // List implements core.Store. Whoever begins at the beginning starts over, also where the store has become another.
@@ -36,12 +36,20 @@ func (s *Store) List(ctx context.Context, q core.Query) (core.Page, error) {
 		to = encodeKey(q.To)
 	}
 	limit := cmp.Or(q.Limit, pageEntries)
-	return s.page(ctx, q.AtLeast, q.From == "", listSQL, encodeKey(q.From), to, q.Deleted, q.NoValue, int64(limit), int64(core.PageBytes))
+	return s.page(ctx, request{atLeast: q.AtLeast, limit: limit, anew: q.From == ""}, listSQL,
+		encodeKey(q.From), to, q.Deleted, q.NoValue, int64(limit), int64(core.PageBytes))
 }
 
-func (s *Store) page(ctx context.Context, atLeast core.Revision, anew bool, sql string, args ...any) (core.Page, error) {
+// request is what a page is to be, beside its rows.
+type request struct {
+	atLeast core.Revision
+	limit   int  // of entries; 0: none
+	anew    bool // the reader starts over
+}
+
+func (s *Store) page(ctx context.Context, r request, sql string, args ...any) (core.Page, error) {
 	return read(ctx, s, func(ctx context.Context, c *pgxpool.Conn) (core.Page, error) {
-		if anew {
+		if r.anew {
 			s.adopt(c)
 		}
 		if err := s.follows(c); err != nil {
@@ -51,8 +59,8 @@ func (s *Store) page(ctx context.Context, atLeast core.Revision, anew bool, sql 
 		if err != nil {
 			return core.Page{}, err
 		}
-		p, err := scanPage(rows)
-		if err == nil && p.Revision < atLeast {
+		p, err := scanPage(rows, r.limit)
+		if err == nil && p.Revision < r.atLeast {
 			err = core.Errorf(core.ErrUnavailable, "Store has not reached this revision")
 		}
 		return p, err

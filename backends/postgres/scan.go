@@ -29,9 +29,11 @@ func scanHeads(rows pgx.Rows) (entries []core.Entry, err error) {
 	return entries, err
 }
 
-// scanPage reads the answer to a reading statement: one row at least, which has no key if there is no entry.
-func scanPage(rows pgx.Rows) (p core.Page, err error) {
+// scanPage reads the answer to a reading statement: one row at least, which has no key if there is no entry. The page ends
+// before a row beyond limit entries or core.PageBytes.
+func scanPage(rows pgx.Rows, limit int) (p core.Page, err error) {
 	var (
+		size, filled      int
 		key               string
 		acl, attrs        *string
 		value             []byte
@@ -40,11 +42,16 @@ func scanPage(rows pgx.Rows) (p core.Page, err error) {
 		lists             = acls{}
 	)
 	_, err = pgx.ForEachRow(rows, []any{
-		&p.Revision, &p.More, &key, &value, &e.Version, &e.Deleted, &e.Revision, &e.Rules, &modified, &e.Author, &acl, &e.Doc.TTL, &expires, &attrs,
+		&p.Revision, &size, &key, &value, &e.Version, &e.Deleted, &e.Revision, &e.Rules, &modified, &e.Author, &acl, &e.Doc.TTL, &expires, &attrs,
 	}, func() (err error) {
 		if key == "" {
 			return nil
 		}
+		if n := len(p.Entries); n > 0 && (n == limit || filled >= core.PageBytes) {
+			p.More = true
+			return nil
+		}
+		filled += size
 		e.Key, e.Author = decodeKey(key), decodeText(e.Author)
 		e.Modified, e.Doc.Expires, e.Doc.Value = utc(modified), utc(expires), value
 		if e.Doc.ACL, err = lists.decode(acl); err != nil {
