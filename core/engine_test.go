@@ -319,6 +319,19 @@ func TestAnIdempotencyKeyWritesOnce(t *testing.T) {
 	}
 }
 
+func TestADeletedNamespaceRecordRulesNothing(t *testing.T) {
+	w := start(t, core.Options{})
+	record := core.Write{Op: core.WritePut, Kind: core.KindNamespace, Name: "app", SetACL: true, ACL: &core.ACL{Admin: []string{"bob"}}}
+	w.write(t, "root", record)
+	w.write(t, "bob", record)
+	w.write(t, "root", core.Write{Op: core.WriteDelete, Kind: core.KindNamespace, Name: "app"})
+	_, err := w.Write(w.ctx, as("bob"), core.Request{Writes: []core.Write{record}})
+	want(t, err, core.ErrForbidden)
+	w.write(t, "root", core.Write{Op: core.WritePut, Kind: core.KindNamespace, Name: "app"})
+	_, err = w.Write(w.ctx, as("bob"), core.Request{Writes: []core.Write{record}})
+	want(t, err, core.ErrForbidden)
+}
+
 func TestWritersOfOneKeyWithIdempotencyKeysAllSucceed(t *testing.T) {
 	w := start(t, core.Options{})
 	var wg sync.WaitGroup

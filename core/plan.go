@@ -137,6 +137,7 @@ func (e *Engine) asks(c Caller, env EnvID, w *Write, held, left *item) []Access 
 		Action: ActionWrite, Kind: w.Kind, Key: w.Name, Exists: held != nil, Operation: string(w.Op), Changes: w.changes(),
 		Chain: e.index.chainOf(env, w.Kind, w.Name),
 	}
+	left = w.governs(held, left)
 	if left != nil {
 		ask.ACL = left.acl
 	}
@@ -160,6 +161,15 @@ func (e *Engine) asks(c Caller, env EnvID, w *Write, held, left *item) []Access 
 		return []Access{ask, admin}
 	}
 	return []Access{ask}
+}
+
+// governs returns the item whose own rules count: a tombstone's do for a key, but a namespace without a record is ruled from
+// outside alone.
+func (w *Write) governs(held, left *item) *item {
+	if w.Kind == KindNamespace {
+		return held
+	}
+	return left
 }
 
 // rerules reports whether a write sends an ACL or a TTL unlike that of the item.
@@ -233,7 +243,7 @@ func (e *Engine) put(ctx context.Context, env EnvID, w *Write, held, left *item,
 // doc is what an entry becomes by a put or patch. What was not sent is kept; fromHeld says that this needed the very
 // version held now.
 func (e *Engine) doc(ctx context.Context, w *Write, held, left *item) (doc Doc, fromHeld bool, err error) {
-	doc = Doc{Value: w.Value, ACL: aclOf(left)}
+	doc = Doc{Value: w.Value, ACL: aclOf(w.governs(held, left))}
 	if w.SetACL && (held == nil || !w.ACL.SameSets(doc.ACL)) {
 		doc.ACL = w.ACL
 		if doc.ACL.Empty() {
