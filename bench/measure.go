@@ -11,6 +11,7 @@ import (
 type bencher struct {
 	plan
 	servers
+	shared        shared
 	admin, reader string // tokens
 	rows          []row
 }
@@ -24,6 +25,7 @@ func measure(ctx context.Context, p plan) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bencher{plan: p, servers: servers{dir: dir}}
 	defer b.close()
+	defer b.shared.close()
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
@@ -36,6 +38,9 @@ func measure(ctx context.Context, p plan) error {
 		{[]string{"PUT, 8 writers"}, b.put},
 		{[]string{"PUT, 64 writers"}, b.putBesideEtcd},
 		{[]string{"commit with 10,000 watchers"}, b.commit},
+		{[]string{"PUT on Postgres, 64 writers"}, b.putBesidePgbench},
+		{[]string{"PUT on node A"}, b.propagate},
+		{[]string{"GET of what is in Postgres, Redis, the process"}, b.layers},
 		{[]string{"policy decision"}, b.decide},
 	} {
 		wanted := false
