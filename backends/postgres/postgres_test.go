@@ -1,7 +1,11 @@
 package postgres
 
 import (
+	"crypto/rand"
+	"runtime"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,6 +89,34 @@ func TestModel(t *testing.T) {
 func TestLinearizable(t *testing.T) {
 	open, o := own()
 	conformance.RunLinearizable(t, open, o)
+}
+
+// Group commit has to make up for what a log, a history and memory of IDs cost beside a bare row.
+func BenchmarkBesidePgbench(b *testing.B) {
+	server := services.StartPostgres(b)
+	var p places
+	backend := p.connect(b, place{server, server.Database(b)})
+	defer func() { _ = backend.Close() }()
+	var i atomic.Int64
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			n := i.Add(1)
+			_, err := backend.Store.Commit(b.Context(), core.Txn{
+				Meta: core.Meta{ID: rand.Text(), Author: "tester"},
+				Ops:  []core.Op{{Key: core.Key("bench." + strconv.FormatInt(n%10_000, 10)), Do: core.OpPut, Doc: core.Doc{Value: make([]byte, 200)}}},
+			})
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	ours := float64(b.N) / b.Elapsed().Seconds()
+	b.StopTimer()
+	bare := server.Upserts(b, 64, b.Elapsed())
+	b.ReportMetric(ours, "commits/s")
+	b.ReportMetric(bare, "upserts/s")
+	b.ReportMetric(ours/bare, "ratio")
 }
 
 func BenchmarkStore(b *testing.B) {

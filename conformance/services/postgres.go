@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type postgresServer interface {
 	resume(t testing.TB)
 	// replica makes a streaming replica of the running server in a place of its own. It is not started.
 	replica(t testing.TB) postgresServer
+	// program is a client program of its version, run by whoever runs the test.
+	program(name string, args ...string) *exec.Cmd
 	// host is where clients find it: a directory of sockets, or host:port.
 	host() string
 }

@@ -37,6 +37,10 @@ func newLocalPostgres(t testing.TB) *localPostgres {
 func (p *localPostgres) data() string { return filepath.Join(p.dir, "data") }
 func (p *localPostgres) host() string { return p.dir }
 
+func (p *localPostgres) program(name string, args ...string) *exec.Cmd {
+	return exec.Command(filepath.Join(p.bin, name), args...)
+}
+
 // own hands the directory to the user who runs the server. initdb and postgres insist that nobody else may read it.
 func (p *localPostgres) own(t testing.TB) {
 	t.Helper()
