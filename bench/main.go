@@ -2,6 +2,7 @@
 //
 //	go run ./bench                      all rows
 //	go run ./bench -rows 'GET|deliver'  those whose name matches
+//	go run ./bench -million             a million keys beside ten thousand, which takes minutes
 //
 // The servers are processes of their own: the real command on its embedded store, bare handlers, an etcd server. This
 // process is the load. Ours and the counterpart take turns, so that what else the machine does falls on both.
@@ -31,17 +32,18 @@ func main() {
 	serve := flag.String("serve", "", "be the counterpart of that name: bare or etcd (the program starts itself so)")
 	dir := flag.String("dir", "", "data directory of -serve etcd")
 	rows := flag.String("rows", "", "only rows whose name matches this expression")
+	full := flag.Bool("million", false, "rows about a million keys on Postgres, instead of the others")
 	quick := flag.Bool("quick", false, "a tenth of the time, and not to be quoted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *serve, *dir, *rows, *quick); err != nil {
+	if err := run(ctx, *serve, *dir, *rows, *quick, *full); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, serve, dir, rows string, quick bool) error {
+func run(ctx context.Context, serve, dir, rows string, quick, full bool) error {
 	raiseFiles()
 	switch serve {
 	case "bare":
@@ -56,6 +58,9 @@ func run(ctx context.Context, serve, dir, rows string, quick bool) error {
 	p := plan{only: match, slice: time.Second, turns: 5, watchers: []int{1000, 9000}, rounds: 30}
 	if quick {
 		p.slice, p.turns, p.rounds = 200*time.Millisecond, 2, 5
+	}
+	if full {
+		return million(ctx, p)
 	}
 	return measure(ctx, p)
 }
