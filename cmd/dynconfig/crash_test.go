@@ -67,10 +67,14 @@ type acknowledged struct {
 }
 
 func TestKill9UnderLoadLosesNothingAndNoWatcherMissesOrRepeats(t *testing.T) {
-	t.Parallel()
+	onEachStore(t, killUnderLoad)
+}
+
+func killUnderLoad(t *testing.T, flags ...string) {
 	dir := t.TempDir()
+	flags = append(flags, "--rate-limit", "0")
 	front := newRelay(t)
-	server := startProcess(t, dir, "--rate-limit", "0")
+	server := startProcess(t, dir, flags...)
 	front.to(server.URL)
 	token := tokenOf(t, dir, "admin-user")
 	c := clientOf(t, front.URL, token)
@@ -112,7 +116,7 @@ func TestKill9UnderLoadLosesNothingAndNoWatcherMissesOrRepeats(t *testing.T) {
 	for until := time.Now().Add(budget(t)); rounds < 3 || time.Now().Before(until); rounds++ {
 		count(t, c, 100) // so many writes at least between one kill and the next
 		server.end(syscall.SIGKILL)
-		server = startProcess(t, dir, "--rate-limit", "0")
+		server = startProcess(t, dir, flags...)
 		front.to(server.URL)
 	}
 	stop()

@@ -17,9 +17,12 @@ import (
 var errEnough = errors.New("enough")
 
 func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
-	t.Parallel()
+	onEachStore(t, drainOnSIGTERM)
+}
+
+func drainOnSIGTERM(t *testing.T, flags ...string) {
 	dir := t.TempDir()
-	server := startProcess(t, dir)
+	server := startProcess(t, dir, flags...)
 	c := clientOf(t, server.URL, tokenOf(t, dir, "admin-user"))
 	if _, err := c.Put(t.Context(), "app.a", 1, client.WriteOptions{}); err != nil {
 		t.Fatal(err)
@@ -78,7 +81,7 @@ func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
 	if err := <-held; err == nil {
 		t.Error("the held read was answered although nothing changed")
 	}
-	server = startProcess(t, dir)
+	server = startProcess(t, dir, flags...)
 	c = clientOf(t, server.URL, tokenOf(t, dir, "admin-user"))
 	for range writers {
 		for key, version := range <-last {

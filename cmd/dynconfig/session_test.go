@@ -44,10 +44,13 @@ func curl(t *testing.T, method, url, token, body string) (int, string) {
 }
 
 func TestANewcomersSessionSurvivesKill9(t *testing.T) {
-	t.Parallel()
+	onEachStore(t, newcomersSession)
+}
+
+func newcomersSession(t *testing.T, flags ...string) {
 	dir := t.TempDir()
 	front := newRelay(t)
-	server := startProcess(t, dir)
+	server := startProcess(t, dir, flags...)
 	front.to(server.URL)
 	admin := tokenOf(t, dir, "admin-user")
 
@@ -90,7 +93,7 @@ func TestANewcomersSessionSurvivesKill9(t *testing.T) {
 	}
 
 	server.end(syscall.SIGKILL)
-	server = startProcess(t, dir)
+	server = startProcess(t, dir, flags...)
 	front.to(server.URL)
 	got, err := command(dir, "get", "app.ui.theme", "--server", front.URL, "--token", admin).Output()
 	if err != nil || string(got) != "dark\n" {
