@@ -15,7 +15,6 @@ import (
 
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/migrate"
-	"github.com/dynconfig/dynconfig/observability"
 )
 
 func migrateCommand() *cobra.Command {
@@ -32,11 +31,7 @@ Values stay sealed with the keyset that they were sealed with, unless the target
 			if from.url == "" || to.url == "" {
 				return usageError{fmt.Errorf("%s takes --from URL and --to URL", c.CommandPath())}
 			}
-			logger, err := observability.NewLogger(c.ErrOrStderr(), observability.LogOptions{Level: "error"})
-			if err != nil {
-				return err
-			}
-			r, err := copyStore(c.Context(), &from, &to, c.ErrOrStderr(), logger)
+			r, err := copyStore(c.Context(), &from, &to, c.ErrOrStderr())
 			if r.Target.SHA256 != "" {
 				printReport(c.OutOrStdout(), r)
 			}
@@ -62,7 +57,7 @@ type place struct {
 }
 
 // copyStore opens both ends, copies, and closes them.
-func copyStore(ctx context.Context, from, to *place, out io.Writer, logger *slog.Logger) (r migrate.Report, err error) {
+func copyStore(ctx context.Context, from, to *place, out io.Writer) (r migrate.Report, err error) {
 	for _, p := range []*place{from, to} {
 		if p.Settings, err = settingsAt(p.url); err != nil {
 			return r, err
@@ -72,7 +67,7 @@ func copyStore(ctx context.Context, from, to *place, out io.Writer, logger *slog
 		return r, failf("There is no store in %s", from.DataDir)
 	}
 	for _, p := range []*place{from, to} {
-		if p.backend, err = openers()[p.Backend](ctx, p.Settings, logger); err != nil {
+		if p.backend, err = openers()[p.Backend](ctx, p.Settings, slog.New(slog.DiscardHandler)); err != nil {
 			return r, err
 		}
 		defer func() { err = errors.Join(err, p.backend.Close()) }()
