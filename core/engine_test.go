@@ -319,57 +319,6 @@ func TestAnIdempotencyKeyWritesOnce(t *testing.T) {
 	}
 }
 
-func TestADeletedNamespaceRecordRulesNothing(t *testing.T) {
-	w := start(t, core.Options{})
-	record := core.Write{Op: core.WritePut, Kind: core.KindNamespace, Name: "app", SetACL: true, ACL: &core.ACL{Admin: []string{"bob"}}}
-	w.write(t, "root", record)
-	w.write(t, "bob", record)
-	w.write(t, "root", core.Write{Op: core.WriteDelete, Kind: core.KindNamespace, Name: "app"})
-	_, err := w.Write(w.ctx, as("bob"), core.Request{Writes: []core.Write{record}})
-	want(t, err, core.ErrForbidden)
-	w.write(t, "root", core.Write{Op: core.WritePut, Kind: core.KindNamespace, Name: "app"})
-	_, err = w.Write(w.ctx, as("bob"), core.Request{Writes: []core.Write{record}})
-	want(t, err, core.ErrForbidden)
-}
-
-func TestWritersOfOneKeyWithIdempotencyKeysAllSucceed(t *testing.T) {
-	w := start(t, core.Options{})
-	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() {
-			req := core.Request{Writes: []core.Write{put("k", fmt.Sprint(i))}, Idempotency: fmt.Sprint(i)}
-			if _, err := w.Write(w.ctx, as("root"), req); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if it, err := w.read("root", "k"); err != nil || it.Entry.Version != 200 {
-		t.Errorf("got version %d, %v, want 200", it.Entry.Version, err)
-	}
-}
-
-func TestNamespacesGrantWhatKeysDoNotSay(t *testing.T) {
-	w := start(t, core.Options{})
-	w.write(t, "root", put("app.ui.k", "1"))
-	_, err := w.read("bob", "app.ui.k")
-	want(t, err, core.ErrForbidden)
-	ns := core.Write{Op: core.WritePut, Kind: core.KindNamespace, Name: "app", SetACL: true, ACL: &core.ACL{Read: []string{"bob"}}}
-	w.write(t, "root", ns)
-	if _, err = w.read("bob", "app.ui.k"); err != nil {
-		t.Errorf("got %v", err)
-	}
-	inner := ns
-	inner.Name, inner.ACL = "app.ui", &core.ACL{Read: []string{}}
-	w.write(t, "root", inner)
-	_, err = w.read("bob", "app.ui.k")
-	want(t, err, core.ErrForbidden)
-	w.write(t, "root", core.Write{Op: core.WriteDelete, Kind: core.KindNamespace, Name: "app.ui"})
-	if _, err = w.read("bob", "app.ui.k"); err != nil {
-		t.Errorf("the next namespace outwards does not govern: %v", err)
-	}
-}
-
 func TestListsHoldOnlyWhatMayBeRead(t *testing.T) {
 	w := start(t, core.Options{})
 	for i := range 30 {
