@@ -244,3 +244,32 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 		t.Log(err)
 	}
 }
+
+func TestANodeThatDoesNotUpgradeNeedsNoMoreThanRowsOfTheTables(t *testing.T) {
+	server := services.StartPostgres(t)
+	db := server.Database(t)
+	if _, err := Upgrade(t.Context(), server.URL(db)); err != nil {
+		t.Fatal(err)
+	}
+	server.Exec(t, db, `CREATE ROLE node LOGIN;
+		GRANT USAGE ON SCHEMA dynconfig TO node;
+		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dynconfig TO node`)
+	b, s := openAt(t, server.URL(db, "user=node"), Options{Manual: true})
+	hints, err := b.Bus.Listen(t.Context())
+	if err != nil || (<-hints).Head != 0 {
+		t.Fatal(err)
+	}
+	write(t, s, "1", op("k", "1"))
+	write(t, s, "2", core.Op{Key: "k", Do: core.OpPurge})
+	if err := s.Compact(t.Context(), 2, 0); err != nil {
+		t.Error(err)
+	}
+	if st, err := s.Status(t.Context()); err != nil || st.Head != 2 || st.Floor != 2 {
+		t.Errorf("Status: %+v, %v", st, err)
+	}
+	_, other := openAt(t, server.URL(db), Options{})
+	write(t, other, "3", op("k", "1"))
+	if h := <-hints; h.Head != 3 {
+		t.Errorf("the hint of another node's commit has head %d, want 3", h.Head)
+	}
+}
