@@ -78,8 +78,8 @@ func prefixEnd(p string) string {
 	return ""
 }
 
-// CheckName reports what is wrong with the name of a key: 1–512 bytes of A–Z a–z 0–9 . _ - : @ /, at most 32 segments, no
-// segment between slashes empty, "." or "..".
+// CheckName reports what is wrong with the name of a key: 1–512 bytes of A–Z a–z 0–9 . _ - : @ /, at most 32 segments, none
+// of them empty. Both . and / separate segments, so that "." and ".." are none.
 func CheckName(name string) error {
 	if reason := nameFault(name); reason != "" {
 		return &Error{Kind: ErrInvalid, Detail: "Key is not valid: " + reason, Fields: []FieldError{{Path: "key", Reason: reason}}}
@@ -94,25 +94,29 @@ func nameFault(name string) string {
 	if len(name) > MaxName {
 		return "it is longer than 512 bytes"
 	}
-	segments := 1
+	segments, empty := 1, true // empty: the segment at hand, so far
 	for i := 0; i < len(name); i++ {
-		if !nameByte(name[i]) {
+		switch {
+		case !nameByte(name[i]):
 			return "only A-Z a-z 0-9 . _ - : @ / may stand in it"
-		}
-		if separator(name[i]) {
-			segments++
+		case !separator(name[i]):
+			empty = false
+		case empty:
+			return emptySegment
+		default:
+			segments, empty = segments+1, true
 		}
 	}
-	if segments > MaxSegments {
+	switch {
+	case empty:
+		return emptySegment
+	case segments > MaxSegments:
 		return "it has more than 32 segments"
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if part == "" || part == "." || part == ".." {
-			return `no part between slashes may be empty, "." or ".."`
-		}
 	}
 	return ""
 }
+
+const emptySegment = "no segment between . and / may be empty"
 
 func separator(b byte) bool { return b == '.' || b == '/' }
 
@@ -126,11 +130,7 @@ func CheckNamespace(name string) error {
 	if name == RootName {
 		return nil
 	}
-	reason := nameFault(name)
-	if reason == "" && separator(name[len(name)-1]) {
-		reason = "it ends in a separator"
-	}
-	if reason != "" {
+	if reason := nameFault(name); reason != "" {
 		return &Error{Kind: ErrInvalid, Detail: "Namespace is not valid: " + reason, Fields: []FieldError{{Path: "namespace", Reason: reason}}}
 	}
 	return nil

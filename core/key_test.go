@@ -9,9 +9,9 @@ import (
 func TestKeySyntax(t *testing.T) {
 	segments := strings.Repeat("a.", 31) + "a"
 	for name, ok := range map[string]bool{
-		"a": true, "app.ui.theme": true, "team/app/key": true, "a:b@c-d_e": true, "a..b": true, ".a": true, "a.": true,
+		"a": true, "app.ui.theme": true, "team/app/key": true, "a:b@c-d_e": true,
 		strings.Repeat("x", 512): true, segments: true,
-		"": false, strings.Repeat("x", 513): false, segments + ".a": false, "a//b": false, "/a": false, "a/": false,
+		"": false, strings.Repeat("x", 513): false, segments + ".a": false, "a//b": false, "a..b": false, ".a": false, "a.": false, "a./b": false, "/a": false, "a/": false,
 		"a/./b": false, "a/../b": false, "..": false, ".": false, "a b": false, "a%b": false, "é": false, "a*": false,
 		"a\x00": false, "a\\b": false,
 	} {

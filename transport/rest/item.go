@@ -38,7 +38,9 @@ func (c *call) get(kind core.Kind, show func(core.Item) []byte) error {
 	if err != nil {
 		return c.hide(kind, err)
 	}
-	c.tag(it.Entry.Version)
+	if it.Entry.Version > 0 { // else it was waited for, and did not come
+		c.tag(it.Entry.Version)
+	}
 	c.stale(it.Stale)
 	if it.NotModified || known != nil && known.Holds(it.Entry.Version) {
 		c.none(http.StatusNotModified)
