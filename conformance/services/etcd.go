@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,18 +28,23 @@ const EtcdVariable = "DYNCONFIG_TEST_ETCD"
 type Etcd struct {
 	Endpoint string // a unix socket, or with TLS a port of this machine
 
-	program, dir, name string
-	args               []string
-	tls                bool
-	mu                 sync.Mutex
-	server             *process
+	dir, name string
+	tls       bool
+	mu        sync.Mutex
+	server    server
 }
 
-// StartEtcd starts a server on an empty directory, with further arguments if there are some, and waits until it serves. It
-// ends with the test.
+// StartEtcd starts a server on an empty directory, as a process or in a container, with further arguments if there are some,
+// and waits until it serves. It ends with the test.
 func StartEtcd(t testing.TB, args ...string) *Etcd {
 	t.Helper()
-	e := newEtcd(t, directory(t), "test", append(slices.Clone(alone), args...))
+	args = append(slices.Clone(alone), args...)
+	if os.Getenv(EtcdVariable) == "" {
+		if e := newContainerEtcd(t, args); e != nil {
+			return e
+		}
+	}
+	e := newEtcd(t, directory(t), "test", args)
 	e.Start(t)
 	return e
 }
@@ -48,11 +52,11 @@ func StartEtcd(t testing.TB, args ...string) *Etcd {
 // alone are the arguments of a cluster of one. An empty path lets the system choose an abstract socket, where no peer will
 // ever come.
 var alone = []string{
-	"--listen-peer-urls=unix://", "--initial-advertise-peer-urls=unix://test", "--initial-cluster=test=unix://test",
+	"--listen-peer-urls=unix://", "--initial-advertise-peer-urls=unix://test:1", "--initial-cluster=test=unix://test:1",
 	"--heartbeat-interval=10", "--election-timeout=100",
 }
 
-// StartEtcdTLS is StartEtcd for a server that speaks TLS on a port, with a certificate and a key for 127.0.0.1, and that
+// StartEtcdTLS is StartEtcd for a process that speaks TLS on a port, with a certificate and a key for 127.0.0.1, and that
 // demands a certificate of the same authority from its clients. Its Endpoint is another one after a restart.
 func StartEtcdTLS(t testing.TB, ca, cert, key string) *Etcd {
 	t.Helper()
@@ -66,16 +70,46 @@ func StartEtcdTLS(t testing.TB, ca, cert, key string) *Etcd {
 
 func newEtcd(t testing.TB, dir, name string, args []string) *Etcd {
 	t.Helper()
-	program := os.Getenv(EtcdVariable)
-	if program == "" {
-		program = build(t, "etcd", "go.etcd.io/etcd/server/v3")
+	path := os.Getenv(EtcdVariable)
+	if path == "" {
+		path = build(t, "etcd", "go.etcd.io/etcd/server/v3")
 	}
-	e := &Etcd{Endpoint: "unix://" + filepath.Join(dir, name+".sock"), program: program, dir: dir, name: name}
-	e.args = append([]string{
-		"--name=" + name, "--data-dir=" + filepath.Join(dir, name), "--log-level=warn",
-		"--listen-client-urls=" + e.Endpoint, "--advertise-client-urls=" + e.Endpoint,
+	e := &Etcd{Endpoint: "unix://" + filepath.Join(dir, name+".sock"), dir: dir, name: name}
+	args = append([]string{
+		"--name=" + name, "--data-dir=" + e.Data(), "--log-level=warn",
+		"--listen-client-urls=" + e.Endpoint, "--advertise-client-urls=unix://" + name + ":2", // nobody looks for it
 	}, args...)
+	e.server = &program{log: e.log(), command: func() *exec.Cmd {
+		cmd := exec.Command(path, args...)
+		cmd.Dir = e.dir // where peers find each other's sockets
+		dieWithParent(cmd)
+		_ = os.Remove(e.log())
+		return cmd
+	}}
 	t.Cleanup(func() { e.Kill(t) })
+	return e
+}
+
+// newContainerEtcd starts a server in a container, whose data is a directory of this machine, or returns nil where there
+// is no container to be had.
+func newContainerEtcd(t testing.TB, args []string) *Etcd {
+	t.Helper()
+	e := &Etcd{dir: directory(t), name: "test"}
+	if err := os.Mkdir(e.Data(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := newContainer(t, container{
+		Image: etcdImage, Port: "2379/tcp", Binds: []string{e.Data() + ":/etcd-data"},
+		Command: append([]string{
+			"/usr/local/bin/etcd", "--name=test", "--data-dir=/etcd-data", "--log-level=warn",
+			"--listen-client-urls=http://0.0.0.0:2379", "--advertise-client-urls=http://127.0.0.1:2379",
+		}, args...),
+	})
+	if c == nil {
+		return nil
+	}
+	e.server, e.Endpoint = c, "http://"+c.address
+	e.await(t)
 	return e
 }
 
@@ -91,10 +125,7 @@ func (e *Etcd) Kill(t testing.TB) {
 	t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.server != nil {
-		e.server.kill(t)
-		e.server = nil
-	}
+	e.server.kill(t)
 }
 
 // Start starts a server that was killed, and waits until it serves.
@@ -105,33 +136,32 @@ func (e *Etcd) Start(t testing.TB) {
 }
 
 // Pause stops the server where it stands, until Resume.
-func (e *Etcd) Pause(t testing.TB) { t.Helper(); e.signal(t, syscall.SIGSTOP) }
+func (e *Etcd) Pause(t testing.TB) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server.pause(t)
+}
 
 // Resume lets a paused server go on.
-func (e *Etcd) Resume(t testing.TB) { t.Helper(); e.signal(t, syscall.SIGCONT) }
+func (e *Etcd) Resume(t testing.TB) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server.resume(t)
+}
 
 // Data is the directory in which the server keeps everything.
 func (e *Etcd) Data() string { return filepath.Join(e.dir, e.name) }
 
-func (e *Etcd) signal(t testing.TB, s syscall.Signal) {
-	t.Helper()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.server.signal(t, s)
-}
-
 func (e *Etcd) log() string { return filepath.Join(e.dir, e.name+".log") }
 
-// launch starts the process. Its directory is where peers find each other's sockets.
+// launch starts the server, which need not serve yet.
 func (e *Etcd) launch(t testing.TB) {
 	t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	cmd := exec.Command(e.program, e.args...)
-	cmd.Dir = e.dir
-	dieWithParent(cmd)
-	_ = os.Remove(e.log())
-	e.server = run(t, e.log(), cmd)
+	e.server.start(t)
 }
 
 // startTime is how long a server may take until it serves.
@@ -156,7 +186,8 @@ func (e *Etcd) await(t testing.TB) {
 			return
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("etcd does not serve: %v", err)
+			said, _ := os.ReadFile(e.log())
+			t.Fatalf("etcd does not serve: %v\n%s", err, said)
 		}
 	}
 }
