@@ -26,7 +26,7 @@ func TestWithoutPostgresReadsGoOnForMaxStaleAndWritesAreRefusedUntilItIsBack(t *
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBackend(t)
-			c := newCluster(t, 2, b.env, "--rate-limit", "0", "--max-stale", "10s")
+			c := newCluster(t, 2, b.env, "--rate-limit", "0", "--max-stale", "6s")
 			a := c.client(t, c.only(t, c.nodes[0]))
 			start, err := put(t.Context(), a, "start", 1)
 			if err != nil {
@@ -97,7 +97,7 @@ func (c *cluster) isAway(t *testing.T) {
 				t.Fatalf("answered %d %s", a.status, a.body)
 			case a.header.Get("X-DynConfig-Stale") != "":
 				seconds, err := strconv.Atoi(a.header.Get("X-DynConfig-Stale"))
-				if err != nil || seconds < 2 || seconds > 10 || seconds < stale {
+				if err != nil || seconds < 2 || seconds > 6 || seconds < stale {
 					t.Fatalf("stale for %q s after %d s", a.header.Get("X-DynConfig-Stale"), stale)
 				}
 				stale = seconds
