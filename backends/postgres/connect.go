@@ -21,6 +21,8 @@ const (
 	defaultConnections      = 10
 	defaultConnectTimeout   = 5 * time.Second
 	defaultStatementTimeout = "5s"
+	// A node that stands still, or has vanished, in the middle of a commit must not keep the lock from the others.
+	defaultIdleTimeout = "2s"
 )
 
 // configure reads a connection string: a URL or keywords and values, as libpq takes them, with the pool's settings among
@@ -37,7 +39,10 @@ func configure(text string) (*pgxpool.Config, error) {
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = defaultConnectTimeout
 	}
-	settings := map[string]string{"application_name": "dynconfig", "statement_timeout": defaultStatementTimeout}
+	settings := map[string]string{
+		"application_name": "dynconfig", "statement_timeout": defaultStatementTimeout,
+		"idle_in_transaction_session_timeout": defaultIdleTimeout,
+	}
 	maps.Copy(settings, planning())
 	for name, value := range settings {
 		if _, set := conn.RuntimeParams[name]; !set {

@@ -59,7 +59,7 @@ func fault(err error) error {
 		return core.Errorf(core.ErrTooLarge, "Transaction is larger than the database takes").Because(err)
 	case "22", "23": // data exception, integrity constraint
 		return core.Errorf(core.ErrInvalid, "Transaction holds what the database cannot store").Because(errors.Join(errData, err))
-	case "08", "53", "57", "58", "XX": // connection, resources, intervention, system, internal
+	case "08", "25", "53", "57", "58", "XX": // connection, transaction state, resources, intervention, system, internal
 		return unavailable("Store does not answer", err)
 	}
 	return unavailable("Database refuses a statement", err)

@@ -317,3 +317,29 @@ func TestReadsOutliveTheEndOfTheirConnections(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeThatStandsStillInACommitHoldsUpTheOthersForAMoment(t *testing.T) {
+	server := services.StartPostgres(t)
+	_, still := openAt(t, server.URL("postgres"), Options{})
+	_, other := openAt(t, server.URL("postgres"), Options{})
+	conn, err := still.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	txn := core.Txn{Meta: core.Meta{ID: "still"}, Ops: []core.Op{op("k", "1")}}
+	p, err := load(t.Context(), conn, []core.Txn{txn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.evaluate([]core.Txn{txn})
+	if c, err := persist(t, other, core.Txn{Meta: core.Meta{ID: "other"}, Ops: []core.Op{op("k", "2")}}); err != nil || c.Revision != 1 {
+		t.Errorf("the other node's commit is %d and %v, want 1", c.Revision, err)
+	}
+	if err := p.write(t.Context(), conn, "still"); err == nil {
+		t.Error("the node that stood still commits over what it had read before")
+	}
+	if c := write(t, still, "still", op("k", "1")); c.Revision != 2 {
+		t.Errorf("its repeat is commit %d, want 2", c.Revision)
+	}
+}

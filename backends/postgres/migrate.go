@@ -80,7 +80,9 @@ func prepareTables(ctx context.Context, c *pgx.ConnConfig, o Options) error {
 // withDB lends a connection in the form that the library wants.
 func withDB(c *pgx.ConnConfig, f func(db *sql.DB) ([]Migration, error)) ([]Migration, error) {
 	c = c.Copy()
-	c.RuntimeParams["statement_timeout"] = "0" // a step may take its time
+	for _, name := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
+		c.RuntimeParams[name] = "0" // a step may take its time
+	}
 	for name := range planning() {
 		delete(c.RuntimeParams, name)
 	}

@@ -60,7 +60,8 @@ func (s *Store) Sync(ctx context.Context) (core.Revision, error) {
 		if err := s.follows(c); err != nil {
 			return 0, err
 		}
-		return head, c.QueryRow(ctx, syncSQL).Scan(&head)
+		err = c.QueryRow(ctx, syncSQL).Scan(&head)
+		return head, err
 	})
 }
 
@@ -123,10 +124,10 @@ func (s *Store) cut(err error) bool {
 	if err == nil || errors.As(err, &refused) || s.ctx.Err() != nil {
 		return false
 	}
-	var pg *pgconn.PgError
+	var pg *pgconn.PgError // 57P…: the server ended it, 25P…: because it was idle
 	lost := pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.As(err, &pg) && strings.HasPrefix(pg.Code, "57P")
+		errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "25P"))
 	if lost {
 		s.pool.Reset()
 	}
@@ -157,12 +158,14 @@ func read[T any](ctx context.Context, s *Store, f func(ctx context.Context, c *p
 		ctx, cancel := context.WithTimeout(s.ctx, s.timeout)
 		defer cancel()
 		var a answer
-		for try := true; try; {
+		for range maxTries {
 			err := s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) (err error) {
 				a.value, err = f(ctx, c)
 				return err
 			})
-			a.err, try = fault(err), try && s.cut(err)
+			if a.err = fault(err); !s.cut(err) {
+				break
+			}
 		}
 		done <- a
 	})
