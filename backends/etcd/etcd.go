@@ -5,7 +5,6 @@ package etcd
 
 import (
 	"context"
-	"crypto/rand"
 	"regexp"
 	"strings"
 	"sync"
@@ -102,24 +101,9 @@ func (s *Store) begin(ctx context.Context) error {
 	for i := range ops {
 		ops[i] = clientv3.OpGet(s.keys.epoch())
 	}
-	r, err := s.read(ctx, ops...)
-	if err != nil {
+	if _, err := s.read(ctx, ops...); err != nil {
 		return err
 	}
-	if len(r.Responses[0].GetResponseRange().Kvs) == 0 {
-		_, err = s.createEpoch(ctx)
-	}
+	_, err := s.Status(ctx)
 	return err
-}
-
-// createEpoch gives a new store its identity, which it returns. Of several nodes that try at once, one wins.
-func (s *Store) createEpoch(ctx context.Context) (string, error) {
-	key := s.keys.epoch()
-	id := strings.ToLower(rand.Text()[:12])
-	r, err := s.txn(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
-		[]clientv3.Op{clientv3.OpPut(key, id)}, []clientv3.Op{clientv3.OpGet(key)})
-	if err == nil && !r.Succeeded {
-		id = string(r.Responses[0].GetResponseRange().Kvs[0].Value)
-	}
-	return id, err
 }

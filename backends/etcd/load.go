@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -13,15 +14,16 @@ import (
 // idPage is how many batches' IDs one request reads.
 const idPage = 1000
 
-// loadMax is how many entries fit one loading transaction, beside head and IDs.
+// loadMax is how many entries fit one loading transaction, beside head, IDs and epoch.
 func (w *writer) loadMax() int { return 2*w.store.limits.MaxOps - 2 }
 
-// loadOps reads the head, the IDs that are not known yet, and the entries of keys.
+// loadOps reads the head, the IDs that are not known yet, the epoch, and the entries of keys.
 func (w *writer) loadOps(keys []core.Key, opts ...clientv3.OpOption) []clientv3.Op {
 	l := w.store.keys
-	ops := make([]clientv3.Op, 0, len(keys)+2)
+	ops := make([]clientv3.Op, 0, len(keys)+3)
 	ops = append(ops, clientv3.OpGet(l.head(), opts...), clientv3.OpGet(l.ids(w.ids.upTo+1),
-		slices.Concat(opts, []clientv3.OpOption{clientv3.WithRange(l.idsEnd()), clientv3.WithLimit(idPage)})...))
+		slices.Concat(opts, []clientv3.OpOption{clientv3.WithRange(l.idsEnd()), clientv3.WithLimit(idPage)})...),
+		clientv3.OpGet(l.epoch(), opts...))
 	for _, k := range keys {
 		ops = append(ops, clientv3.OpGet(l.entry(k), opts...))
 	}
@@ -55,16 +57,16 @@ func (w *writer) absorb(ctx context.Context, r *clientv3.TxnResponse, keys []cor
 	if err != nil {
 		return err
 	}
-	var at place
-	if kvs := r.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
-		at = place{kvs[0].ModRevision, string(kvs[0].Value)}
-	}
+	at, epoch := placeOf(r, 0), epochOf(r, 2)
 	if !w.known || at != w.place {
 		w.entries = newTable()
 	}
-	if w.place.mod > 0 && at != w.place && head <= w.head { // another history: its IDs are none of ours
-		w.ids, w.known, w.place, w.head = newIDs(), false, place{}, 0
-		return w.load(ctx, keys, into)
+	if w.rewritten(at, head) {
+		if epoch == w.epoch {
+			_, err = w.store.newEpoch(ctx, epoch)
+		}
+		w.known, w.sighting, w.ids = false, sighting{}, newIDs() // the IDs are none of this history
+		return errors.Join(err, w.load(ctx, keys, into))
 	}
 	if err := w.absorbIDs(ctx, r, head); err != nil {
 		return err
@@ -79,7 +81,7 @@ func (w *writer) absorb(ctx context.Context, r *clientv3.TxnResponse, keys []cor
 			into[h.Key] = h
 		}
 	}
-	w.known, w.place, w.head, w.clock = true, at, head, clock
+	w.known, w.sighting, w.clock = true, sighting{at, head, epoch}, clock
 	return nil
 }
 
@@ -89,7 +91,7 @@ func (w *writer) decode(ctx context.Context, r *clientv3.TxnResponse, keys []cor
 	var refs []ref
 	for i, k := range keys {
 		found[i].Key = k
-		if kvs := r.Responses[i+2].GetResponseRange().Kvs; len(kvs) > 0 {
+		if kvs := r.Responses[i+3].GetResponseRange().Kvs; len(kvs) > 0 {
 			if found[i], err = decodeEntry(k, kvs[0].Value); err != nil {
 				return nil, err
 			}

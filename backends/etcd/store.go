@@ -3,7 +3,6 @@ package etcd
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +24,7 @@ type Store struct {
 	refuse  func() error
 	group   *core.Group
 	writer  *writer
+	seen    atomic.Pointer[sighting]
 	closed  atomic.Bool
 }
 
@@ -49,17 +49,12 @@ func (s *Store) Sync(ctx context.Context) (core.Revision, error) {
 	return head, err
 }
 
-// Status implements core.Store. etcd has no clock of its own. Where somebody deleted the epoch, or everything, there is a new
-// one afterwards.
+// Status implements core.Store. etcd has no clock of its own. Where the history is not the one of before, or somebody deleted
+// the epoch, there is another epoch afterwards.
 func (s *Store) Status(ctx context.Context) (core.Status, error) {
+	before := s.seen.Load()
 	r, err := s.read(ctx, clientv3.OpGet(s.keys.head()), clientv3.OpGet(s.keys.floor()), clientv3.OpGet(s.keys.epoch()))
 	if err != nil {
-		return core.Status{}, err
-	}
-	var epoch string
-	if kvs := r.Responses[2].GetResponseRange().Kvs; len(kvs) > 0 {
-		epoch = string(kvs[0].Value)
-	} else if epoch, err = s.createEpoch(ctx); err != nil {
 		return core.Status{}, err
 	}
 	head, _, err := headOf(r, 0)
@@ -67,12 +62,18 @@ func (s *Store) Status(ctx context.Context) (core.Status, error) {
 		return core.Status{}, err
 	}
 	floor, err := floorOf(r, 1)
-	return core.Status{Epoch: epoch + clusterID(r.Header.ClusterId), Head: head, Floor: floor}, err
+	if err != nil {
+		return core.Status{}, err
+	}
+	now := &sighting{placeOf(r, 0), head, epochOf(r, 2)}
+	if now.epoch == "" || before != nil && now.epoch == before.epoch && before.rewritten(now.place, head) {
+		if now.epoch, err = s.newEpoch(ctx, now.epoch); err != nil {
+			return core.Status{}, err
+		}
+	}
+	s.seen.CompareAndSwap(before, now) // if not, another call saw more
+	return core.Status{Epoch: now.epoch + clusterID(r.Header.ClusterId), Head: head, Floor: floor}, nil
 }
-
-// clusterID makes etcd's cluster part of the epoch: a cluster that was restored from a snapshot has another one, and has
-// lost what came after the snapshot.
-func clusterID(id uint64) string { return strconv.FormatUint(id, 36) }
 
 func (s *Store) alive() error {
 	if s.closed.Load() {

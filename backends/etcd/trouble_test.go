@@ -109,6 +109,10 @@ func TestAnEtcdThatWasSetBackIsNotWrittenToFromMemory(t *testing.T) {
 	e.Start(t)
 	_, b := openAt(t, e, Options{})
 	write(t, b, "another", op("b", []byte("3"))) // in etcd where a believes its own to be
+	refusedUntilLoaded(t, a)
+	if now := epoch(t, a); now == before || now != epoch(t, b) {
+		t.Errorf("the epochs are %q and %q, want the same new one after %q", now, epoch(t, b), before)
+	}
 	c := persist(t, a, "next", op("a", []byte("4")), op("b", []byte("4")))
 	if c.Revision != 3 || c.Changes[0].Entry.Version != 2 || c.Changes[1].Entry.Version != 3 {
 		t.Errorf("got %+v, want commit 3 of version 2 of a and version 3 of b", c)
@@ -119,14 +123,67 @@ func TestAnEtcdThatWasSetBackIsNotWrittenToFromMemory(t *testing.T) {
 	if c := persist(t, a, "lost", op("a", []byte("5"))); c.Revision != 4 {
 		t.Errorf("the ID of a lost commit is answered with commit %d", c.Revision)
 	}
+}
 
-	// The operator says so by deleting the epoch.
-	o := operator(t, e, "", "")
-	if _, err := o.Delete(t.Context(), "dynconfig/epoch"); err != nil {
+// refusedUntilLoaded demands that a store takes no commit before somebody asked for its epoch.
+func refusedUntilLoaded(t *testing.T, s *Store) {
+	t.Helper()
+	for range 2 {
+		_, err := s.Commit(t.Context(), core.Txn{Meta: core.Meta{ID: "refused"}, Ops: []core.Op{op("k", []byte("1"))}})
+		if !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("a commit worked out on another history: got %v, want unavailable", err)
+		}
+	}
+}
+
+func TestAnOperatorWhoDeletesTheEpochHasEveryNodeLoadAnew(t *testing.T) {
+	t.Parallel()
+	e := services.StartEtcd(t)
+	_, a := openAt(t, e, Options{})
+	_, b := openAt(t, e, Options{})
+	write(t, a, "one", op("k", []byte("1")))
+	write(t, b, "two", op("k", []byte("2")))
+	before := epoch(t, a)
+	if _, err := operator(t, e, "", "").Delete(t.Context(), "dynconfig/epoch"); err != nil {
 		t.Fatal(err)
 	}
+	refusedUntilLoaded(t, a)
 	if now := epoch(t, a); now == before || now != epoch(t, b) {
 		t.Errorf("the epochs are %q and %q, want the same new one after %q", now, epoch(t, b), before)
+	}
+	write(t, a, "three", op("k", []byte("3")))
+	write(t, b, "four", op("k", []byte("4")))
+}
+
+func TestStatusNoticesThatEtcdWasSetBack(t *testing.T) {
+	t.Parallel()
+	e := services.StartEtcd(t)
+	_, s := openAt(t, e, Options{})
+	e.Kill(t)
+	backup := t.TempDir()
+	if err := os.CopyFS(backup, os.DirFS(e.Data())); err != nil {
+		t.Fatal(err)
+	}
+	e.Start(t)
+	persist(t, s, "lost", op("k", []byte("1")))
+	before := epoch(t, s)
+	e.Kill(t)
+	if err := errors.Join(os.RemoveAll(e.Data()), os.CopyFS(e.Data(), os.DirFS(backup))); err != nil {
+		t.Fatal(err)
+	}
+	e.Start(t)
+	for {
+		st, err := s.Status(t.Context())
+		if errors.Is(err, core.ErrUnavailable) {
+			continue // the connection is not there yet
+		}
+		if err != nil || st.Epoch == before || st.Head != 0 {
+			t.Errorf("got %+v and %v, want another epoch than %q and no head", st, err, before)
+		}
+		break
+	}
+	if c := persist(t, s, "first", op("k", []byte("2"))); c.Revision != 1 {
+		t.Errorf("got commit %d, want 1", c.Revision)
 	}
 }
 
@@ -140,6 +197,7 @@ func TestAStoreThatSomebodyDeletedBeginsAnew(t *testing.T) {
 	if _, err := operator(t, e, "", "").Delete(t.Context(), "dynconfig/", clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
+	refusedUntilLoaded(t, s)
 	if now := epoch(t, s); now == before {
 		t.Errorf("the epoch is still %q", now)
 	}

@@ -16,12 +16,20 @@ type writer struct {
 	store *Store
 	now   func() time.Time
 
-	known   bool          // what follows holds
-	place   place         // of the head record in etcd,
-	head    core.Revision // and what it says
+	known bool // what follows holds
+	sighting
 	clock   time.Time
 	entries *table
 	ids     *ids
+}
+
+// placeOf reads from an answer where the head is.
+func placeOf(r *clientv3.TxnResponse, i int) place {
+	kvs := r.Responses[i].GetResponseRange().Kvs
+	if len(kvs) == 0 {
+		return place{}
+	}
+	return place{kvs[0].ModRevision, string(kvs[0].Value)}
 }
 
 // place tells a head record from all others. The content belongs to it, since in an etcd that was set back to an older
@@ -75,10 +83,15 @@ func (w *writer) decide(ctx context.Context, txns []core.Txn) ([]core.Answer, er
 // attempt evaluates the batch over what is known, reads what is missing, and writes. It is not ok if the head was another
 // by then.
 func (w *writer) attempt(ctx context.Context, txns []core.Txn) (answers []core.Answer, ok bool, err error) {
+	told := w.store.seen.Load().epoch
+	w.known = w.known && w.epoch == told
 	touched := core.Touched(txns...)
 	entries, fresh, err := w.gather(ctx, touched)
 	if err != nil {
 		return nil, false, err
+	}
+	if w.epoch != told {
+		return nil, false, errOther()
 	}
 	w.ids.forget(w.now().Add(-core.KeepIDs))
 	p, answers, err := w.evaluate(ctx, txns, entries)
@@ -208,10 +221,13 @@ func (w *writer) write(ctx context.Context, p *plan, touched []core.Key) (bool, 
 	return true, nil
 }
 
-// unchanged demands that the head is the known one.
+// unchanged demands that head and epoch are the known ones.
 func (w *writer) unchanged() []clientv3.Cmp {
 	head := w.store.keys.head()
-	same := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(head), "=", w.place.mod)}
+	same := []clientv3.Cmp{
+		clientv3.Compare(clientv3.ModRevision(head), "=", w.place.mod),
+		clientv3.Compare(clientv3.Value(w.store.keys.epoch()), "=", w.epoch),
+	}
 	if w.place.mod > 0 {
 		same = append(same, clientv3.Compare(clientv3.Value(head), "=", w.place.content))
 	}
