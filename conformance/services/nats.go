@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,43 +20,65 @@ import (
 type Nats struct {
 	URL string
 
-	program, dir string
-	mu           sync.Mutex
-	server       *process
+	dir    string
+	mu     sync.Mutex
+	server server
 }
 
-// StartNats starts a server on an empty directory and waits until JetStream serves. It ends with the test. settings are
-// lines of its configuration.
+// StartNats starts a server on an empty directory, as a process or in a container, and waits until JetStream serves. It
+// ends with the test. settings are lines of its configuration.
 func StartNats(t testing.TB, settings ...string) *Nats {
 	t.Helper()
-	n := newNats(t, freePort(t), settings...)
+	n := newContainerNats(t, settings)
+	if n == nil {
+		n = newNats(t, freePort(t), settings...)
+	}
 	n.Start(t)
 	return n
 }
 
-// newNats prepares a server. Its name is its port.
-func newNats(t testing.TB, port string, settings ...string) *Nats {
+// natsConfig is the configuration of a server.
+func natsConfig(name, listen, store string, settings []string) string {
+	return strings.Join(append([]string{
+		"server_name: " + name, "listen: " + listen,
+		fmt.Sprintf("jetstream { store_dir: %q, sync_interval: always, max_file_store: 20GB, max_memory_store: 256MB }", store),
+	}, settings...), "\n")
+}
+
+// newContainerNats starts a server in a container, whose data is a directory of this machine, or returns nil where there is
+// no container to be had.
+func newContainerNats(t testing.TB, settings []string) *Nats {
 	t.Helper()
-	dir := directory(t)
-	n := &Nats{URL: "nats://127.0.0.1:" + port, program: build(t, "nats-server", "github.com/nats-io/nats-server/v2"), dir: dir}
-	lines := append([]string{
-		"server_name: n" + port, "listen: 127.0.0.1:" + port,
-		fmt.Sprintf("jetstream { store_dir: %q, sync_interval: always, max_file_store: 20GB, max_memory_store: 256MB }", dir),
-	}, settings...)
-	if err := os.WriteFile(n.config(), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if n.server != nil {
-			n.server.kill(t)
-		}
+	n := &Nats{dir: directory(t)}
+	c := newContainer(t, container{
+		Image: natsImage, Port: "4222/tcp", Binds: []string{n.dir + ":/nats-data"},
+		Files:   map[string]string{"/nats.conf": natsConfig("test", "0.0.0.0:4222", "/nats-data", settings)},
+		Command: []string{"-c", "/nats.conf"},
 	})
+	if c == nil {
+		return nil
+	}
+	n.server, n.URL = c, "nats://"+c.address
 	return n
 }
 
-func (n *Nats) config() string { return filepath.Join(n.dir, "conf") }
+// newNats prepares a process. Its name is its port.
+func newNats(t testing.TB, port string, settings ...string) *Nats {
+	t.Helper()
+	dir := directory(t)
+	n := &Nats{URL: "nats://127.0.0.1:" + port, dir: dir}
+	path, config := build(t, "nats-server", "github.com/nats-io/nats-server/v2"), filepath.Join(dir, "conf")
+	if err := os.WriteFile(config, []byte(natsConfig("n"+port, "127.0.0.1:"+port, dir, settings)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.server = &program{log: filepath.Join(dir, "log"), command: func() *exec.Cmd {
+		cmd := exec.Command(path, "-c", config)
+		dieWithParent(cmd)
+		return cmd
+	}}
+	t.Cleanup(func() { n.Kill(t) })
+	return n
+}
 
 // Kill is kill -9.
 func (n *Nats) Kill(t testing.TB) {
@@ -64,7 +86,6 @@ func (n *Nats) Kill(t testing.TB) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.server.kill(t)
-	n.server = nil
 }
 
 // Start starts the server on what it left, and waits until it serves.
@@ -87,16 +108,16 @@ func (n *Nats) Restart(t testing.TB) {
 }
 
 // Pause stops the server where it stands, until Resume.
-func (n *Nats) Pause(t testing.TB) { t.Helper(); n.server.signal(t, syscall.SIGSTOP) }
+func (n *Nats) Pause(t testing.TB) { t.Helper(); n.server.pause(t) }
 
 // Resume lets a paused server go on.
-func (n *Nats) Resume(t testing.TB) { t.Helper(); n.server.signal(t, syscall.SIGCONT) }
+func (n *Nats) Resume(t testing.TB) { t.Helper(); n.server.resume(t) }
 
 func (n *Nats) begin(t testing.TB) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.server = start(t, filepath.Join(n.dir, "log"), n.program, "-c", n.config())
+	n.server.start(t)
 }
 
 // ask calls the server on a connection of its own.

@@ -28,7 +28,7 @@ func (p *Postgres) Upserts(t testing.TB, clients int, d time.Duration) (perSecon
 	}
 	// As whoever runs the test: pgbench is only a client.
 	out, err := p.server.program("pgbench", "--no-vacuum", "--file="+script, "--client="+strconv.Itoa(clients), "--jobs=2",
-		fmt.Sprintf("--time=%.0f", max(1, d.Seconds())), "--protocol=prepared", "--username=postgres", "--host="+p.server.host(), database).CombinedOutput()
+		fmt.Sprintf("--time=%.0f", max(1, d.Seconds())), "--protocol=prepared", p.URL(database)).CombinedOutput()
 	if err != nil {
 		t.Fatalf("pgbench: %v\n%s", err, out)
 	}

@@ -3,8 +3,10 @@ package services
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,13 +25,7 @@ type Postgres struct {
 
 // postgresServer is where the server runs: local programs, or a container.
 type postgresServer interface {
-	// start begins on what is there; the server need not answer yet.
-	start(t testing.TB)
-	// kill is kill -9 of all of it, or nothing where it does not run.
-	kill(t testing.TB)
-	// pause stops all of it where it stands, until resume.
-	pause(t testing.TB)
-	resume(t testing.TB)
+	server
 	// replica makes a streaming replica of the running server in a place of its own. It is not started.
 	replica(t testing.TB) postgresServer
 	// program is a client program of its version, run by whoever runs the test.
@@ -42,7 +38,10 @@ type postgresServer interface {
 // top-level test and a Database for each of its subtests is cheap.
 func StartPostgres(t testing.TB) *Postgres {
 	t.Helper()
-	p := &Postgres{server: newLocalPostgres(t)}
+	p := &Postgres{server: newContainerPostgres(t, initPostgres)}
+	if p.server == nil {
+		p.server = newLocalPostgres(t)
+	}
 	p.begin(t)
 	return p
 }
@@ -64,7 +63,20 @@ func (p *Postgres) URL(database string, options ...string) string {
 }
 
 func postgresURL(hosts []string, database string, options []string) string {
-	query := append([]string{"host=" + url.QueryEscape(strings.Join(hosts, ","))}, options...)
+	if !filepath.IsAbs(hosts[0]) {
+		options = append([]string{"sslmode=disable"}, options...)
+	}
+	if len(hosts) == 1 && !filepath.IsAbs(hosts[0]) {
+		return "postgres://postgres@" + hosts[0] + "/" + database + "?" + strings.Join(options, "&")
+	}
+	names, ports := make([]string, len(hosts)), make([]string, len(hosts))
+	for i, host := range hosts {
+		names[i], ports[i] = host, "5432" // a directory's socket has a port in its name
+		if name, port, err := net.SplitHostPort(host); err == nil {
+			names[i], ports[i] = name, port
+		}
+	}
+	query := append([]string{"host=" + url.QueryEscape(strings.Join(names, ",")), "port=" + strings.Join(ports, ",")}, options...)
 	return "postgres://postgres@/" + database + "?" + strings.Join(query, "&")
 }
 

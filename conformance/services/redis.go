@@ -5,10 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,23 +20,31 @@ import (
 type Redis struct {
 	Addr string // a unix socket, or host:port
 
-	program, dir string
-	args         []string
-	reach        redis.Options // by its clients
-	mu           sync.Mutex
-	server       *process
+	reach  redis.Options // by its clients
+	mu     sync.Mutex
+	server server
 }
 
-// StartRedis starts a server on a unix socket and waits until it serves. It ends with the test. Settings are those of
-// redis-server, such as "--maxmemory", "1mb".
+// redisMemory are the settings by which a server keeps everything in memory.
+var redisMemory = []string{"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"}
+
+// StartRedis starts a server, on a unix socket or in a container, and waits until it serves. It ends with the test.
+// Settings are those of redis-server, such as "--maxmemory", "1mb".
 func StartRedis(t testing.TB, settings ...string) *Redis {
 	t.Helper()
+	c := newContainer(t, container{
+		Image: redisImage, Port: "6379/tcp",
+		Command: slices.Concat([]string{"redis-server", "--protected-mode", "no"}, redisMemory, settings),
+	})
+	if c != nil {
+		return beginRedis(t, c, redis.Options{Addr: c.address})
+	}
 	dir := directory(t)
 	addr := filepath.Join(dir, "sock")
 	return startRedis(t, dir, redis.Options{Addr: addr}, append([]string{"--port", "0", "--unixsocket", addr}, settings...)...)
 }
 
-// StartRedisTLS starts a server on a port of 127.0.0.1 that speaks TLS alone and knows one user. Certificate and key are
+// StartRedisTLS starts a server of this machine on a port of 127.0.0.1 that speaks TLS alone and knows one user. Certificate and key are
 // PEM files; roots are what a client trusts, rights what the user may do.
 func StartRedisTLS(t testing.TB, certificate, key string, roots *x509.CertPool, username, password string, rights ...string) *Redis {
 	t.Helper()
@@ -52,10 +60,21 @@ func StartRedisTLS(t testing.TB, certificate, key string, roots *x509.CertPool, 
 	return startRedis(t, directory(t), o, append(args, rights...)...)
 }
 
-// startRedis starts a server that is reached by o.
+// startRedis starts a server of this machine that is reached by o.
 func startRedis(t testing.TB, dir string, o redis.Options, args ...string) *Redis {
 	t.Helper()
-	r := &Redis{Addr: o.Addr, program: installed(t, "redis-server", "redis-server"), dir: dir, args: args, reach: o}
+	name, args := installed(t, "redis-server", "redis-server"), slices.Concat([]string{"--dir", dir}, redisMemory, args)
+	return beginRedis(t, &program{log: filepath.Join(dir, "log"), command: func() *exec.Cmd {
+		cmd := exec.Command(name, args...)
+		dieWithParent(cmd)
+		return cmd
+	}}, o)
+}
+
+// beginRedis starts a server and has it end with the test.
+func beginRedis(t testing.TB, s server, o redis.Options) *Redis {
+	t.Helper()
+	r := &Redis{Addr: o.Addr, server: s, reach: o}
 	r.Start(t)
 	t.Cleanup(func() { r.Kill(t) })
 	return r
@@ -66,8 +85,7 @@ func (r *Redis) Start(t testing.TB) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	args := slices.Concat([]string{"--dir", r.dir, "--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"}, r.args)
-	r.server = start(t, filepath.Join(r.dir, "log"), r.program, args...)
+	r.server.start(t)
 	r.await(t)
 }
 
@@ -87,10 +105,10 @@ func (r *Redis) Restart(t testing.TB) {
 }
 
 // Pause stops the server where it stands, until Resume: connections stay, and nothing is answered.
-func (r *Redis) Pause(t testing.TB) { t.Helper(); r.server.signal(t, syscall.SIGSTOP) }
+func (r *Redis) Pause(t testing.TB) { t.Helper(); r.server.pause(t) }
 
 // Resume lets a paused server go on.
-func (r *Redis) Resume(t testing.TB) { t.Helper(); r.server.signal(t, syscall.SIGCONT) }
+func (r *Redis) Resume(t testing.TB) { t.Helper(); r.server.resume(t) }
 
 // Client returns a connection of a test's own, which ends with it.
 func (r *Redis) Client(t testing.TB) *redis.Client {

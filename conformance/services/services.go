@@ -58,15 +58,7 @@ func cached(t testing.TB, name string) (dir string, unlock func()) {
 // process is a server that runs until it is killed.
 type process struct{ cmd *exec.Cmd }
 
-// start runs a program whose output goes to a file.
-func start(t testing.TB, log, program string, args ...string) *process {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	dieWithParent(cmd)
-	return run(t, log, cmd)
-}
-
-// run is start for a command that is made already.
+// run starts a program whose output goes to a file.
 func run(t testing.TB, log string, cmd *exec.Cmd) *process {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
