@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"strconv"
+	"time"
 )
 
 // decide asks the policy on behalf of a caller. An error denies, as a rule of its own.
@@ -22,9 +23,19 @@ func (e *Engine) decide(ctx context.Context, c *Caller, ask Access) (Decision, e
 	return d, nil
 }
 
-// may is decide where only the answer counts, as when lists and streams are filtered.
-func (e *Engine) may(ctx context.Context, c *Caller, ask Access) (bool, error) {
+// settle is decide for lists and streams, which a denial leaves something out of. No answer in time is an error there: what
+// it would have allowed must not go missing unseen.
+func (e *Engine) settle(ctx context.Context, c *Caller, ask Access) (Decision, error) {
 	d, err := e.decide(ctx, c, ask)
+	if err == nil && d.Late {
+		err = &Error{Kind: ErrUnavailable, Detail: "The policy did not decide in time; try again", Retry: time.Second}
+	}
+	return d, err
+}
+
+// may is settle where only the answer counts.
+func (e *Engine) may(ctx context.Context, c *Caller, ask Access) (bool, error) {
+	d, err := e.settle(ctx, c, ask)
 	return d.Allow, err
 }
 

@@ -261,6 +261,7 @@ type Grant struct {
 // Decision answers an Access. The zero Decision denies.
 type Decision struct {
 	Allow  bool
+	Late   bool // it denies because there was no answer in time: there may be one the next time
 	Rule   string
 	Reason string
 	Grant  *Grant

@@ -55,7 +55,7 @@ func (w *Watcher) subscribe(ctx context.Context, s Subscription) error {
 		return nil
 	}
 	for _, p := range st.patterns {
-		d, err := w.engine.decide(ctx, &w.caller, Access{
+		d, err := w.engine.settle(ctx, &w.caller, Access{
 			Action: ActionWatch, Kind: KindKey, Key: p.Text, Exists: true, Operation: "watch",
 			Chain: w.engine.index.chainOf(w.env, KindKey, p.Text),
 		})

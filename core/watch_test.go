@@ -52,6 +52,26 @@ func (s *stream) next() core.Event {
 	}
 }
 
+// end waits for the error that ends the stream; no event may come before it.
+func (s *stream) end() error {
+	s.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		ev, ok, err := s.w.Next(s.ctx)
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.t.Fatalf("got %s, want the end", line(ev))
+		}
+		select {
+		case <-s.wake:
+		case <-deadline:
+			s.t.Fatal("the stream did not end")
+		}
+	}
+}
+
 // until collects events up to and with the first of a kind.
 func (s *stream) until(kind core.EventKind) []core.Event {
 	s.t.Helper()
@@ -287,6 +307,41 @@ func TestAnotherPolicyResets(t *testing.T) {
 	policy.closed.Store(true)
 	s.expect("reset", "bookmark synced")
 }
+
+func TestAPolicyThatIsLateEndsAStreamAndLeavesNothingOut(t *testing.T) {
+	policy := &tardy{}
+	w := start(t, core.Options{Authorizer: policy})
+	s := w.stream(t, "root")
+	s.w.Subscribe(sub("*"))
+	s.expect("subscribed")
+	from := w.write(t, "root", put("a", "1")).Position
+	s.expect("update a 1")
+	policy.late.Store(true)
+	w.write(t, "root", put("b", "1"))
+	want(t, s.end(), core.ErrUnavailable)
+	_, err := w.List(w.ctx, as("root"), core.Filter{Kind: core.KindKey})
+	want(t, err, core.ErrUnavailable)
+
+	again := w.stream(t, "root")
+	again.w.Subscribe(core.Subscription{Patterns: []string{"*"}, SinceRevision: from.String()})
+	want(t, again.end(), core.ErrUnavailable)
+	policy.late.Store(false)
+	again = w.stream(t, "root")
+	again.w.Subscribe(core.Subscription{Patterns: []string{"*"}, SinceRevision: from.String()})
+	again.expect("subscribed", "update b 1", "bookmark synced")
+}
+
+// tardy allows everything, but does not get to say so of reads and watches while it is late.
+type tardy struct{ late atomic.Bool }
+
+func (p *tardy) Authorize(_ context.Context, _ *core.Subject, ask core.Access) (core.Decision, error) {
+	if p.late.Load() && (ask.Action == core.ActionRead || ask.Action == core.ActionWatch) {
+		return core.Decision{Late: true, Rule: "policy-error"}, nil
+	}
+	return core.Decision{Allow: true}, nil
+}
+
+func (*tardy) Generation() uint64 { return 0 }
 
 // switching allows everything until it is closed, then denies reading.
 type switching struct{ closed atomic.Bool }

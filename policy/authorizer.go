@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -161,7 +162,7 @@ func (a *Authorizer) evaluate(ctx context.Context, p *policy, who *core.Subject,
 		return core.Decision{}, false, core.Errorf(core.ErrUnavailable, "The request ended before it was decided").Because(ctx.Err())
 	}
 	a.report(ctx, err)
-	return core.Decision{Rule: RuleError, Reason: "The policy failed to decide"}, false, nil
+	return core.Decision{Late: errors.Is(err, errLate), Rule: RuleError, Reason: "The policy failed to decide"}, false, nil
 }
 
 // report logs a policy's failure, at most one a second: a broken policy fails at every access.
