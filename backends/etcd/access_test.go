@@ -126,31 +126,28 @@ func TestTLSNeedsTheRightAuthorityAndACertificate(t *testing.T) {
 	e := services.StartEtcdTLS(t, ours.CA(), cert, key)
 	cert, key = ours.Pair(t, "client")
 	strangeCert, strangeKey := others.Pair(t, "client")
-	for what, files := range map[string]struct {
-		ca, cert, key string
-		works         bool
-	}{
-		"all of one authority":          {ours.CA(), cert, key, true},
-		"a server of another authority": {others.CA(), cert, key, false},
-		"a client of another authority": {ours.CA(), strangeCert, strangeKey, false},
-		"no certificate":                {ours.CA(), "", "", false},
+	for what, files := range map[string]struct{ ca, cert, key, reason string }{
+		"all of one authority":          {ours.CA(), cert, key, ""},
+		"a server of another authority": {others.CA(), cert, key, "x509: certificate signed by unknown authority"},
+		"a client of another authority": {ours.CA(), strangeCert, strangeKey, "etcd does not answer"},
+		"no certificate":                {ours.CA(), "", "", "etcd does not answer"},
 	} {
 		config, err := LoadTLS(files.ca, files.cert, files.key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		if files.works {
+		if files.reason == "" {
 			ctx = t.Context()
 		}
 		b, err := Open(ctx, Config{Endpoints: []string{e.Endpoint}, TLS: config})
 		switch {
-		case err == nil && files.works:
+		case err == nil && files.reason == "":
 			write(t, b.Store, "", op("k", []byte("1")))
 		case err == nil:
 			t.Errorf("%s: etcd was opened", what)
-		case files.works || !errors.Is(err, core.ErrUnavailable):
-			t.Errorf("%s: %v", what, err)
+		case files.reason == "" || !errors.Is(err, core.ErrUnavailable) || !strings.Contains(err.Error(), files.reason):
+			t.Errorf("%s: got %v, want one with %q", what, err, files.reason)
 		}
 		if err == nil {
 			_ = b.Close()

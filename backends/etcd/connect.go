@@ -39,13 +39,12 @@ func Open(ctx context.Context, c Config) (*core.Backend, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: c.Endpoints, TLS: c.TLS, Username: c.User, Password: c.Password, Context: context.WithoutCancel(ctx),
-		DialTimeout: defaultTimeout, DialKeepAliveTime: quiet, DialKeepAliveTimeout: silent,
-		PermitWithoutStream: true, Logger: zap.NewNop(),
-		MaxCallSendMsgSize: c.Request.withDefaults().Bytes + 512<<10, // etcd's own room for what is around a request
-		DialOptions:        []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: defaultTimeout})},
-	})
+	if err := c.reach(ctx); err != nil {
+		return nil, err
+	}
+	config := c.client(ctx)
+	config.Username, config.Password = c.User, c.Password
+	client, err := clientv3.New(config)
 	if err != nil {
 		return nil, c.unreachable(fault(err))
 	}
@@ -63,12 +62,60 @@ func Open(ctx context.Context, c Config) (*core.Backend, error) {
 	return b, nil
 }
 
+// client is how to connect, for nobody in particular.
+func (c Config) client(ctx context.Context) clientv3.Config {
+	return clientv3.Config{
+		Endpoints: c.Endpoints, TLS: c.TLS, Context: context.WithoutCancel(ctx),
+		DialTimeout: defaultTimeout, DialKeepAliveTime: quiet, DialKeepAliveTimeout: silent,
+		PermitWithoutStream: true, Logger: zap.NewNop(),
+		MaxCallSendMsgSize: c.Request.withDefaults().Bytes + 512<<10, // etcd's own room for what is around a request
+		DialOptions:        []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: defaultTimeout})},
+	}
+}
+
+// reach waits until etcd answers anything at all. It knows why if it does not: etcd's client waits for a connection and then
+// says only that it took too long.
+func (c Config) reach(ctx context.Context) error {
+	config := c.client(ctx)
+	config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(doNotWait))
+	client, err := clientv3.New(config)
+	if err != nil {
+		return c.unreachable(fault(err))
+	}
+	defer func() { _ = client.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+	defer cancel()
+	var reason error
+	for {
+		one, cancel := context.WithTimeout(ctx, firstWait)
+		_, err := client.Txn(one).Then(clientv3.OpGet(defaultPrefix)).Commit()
+		late := one.Err() != nil
+		cancel()
+		if err == nil || !errors.Is(fault(err), errAway) {
+			return nil // also where it says that it knows no such user
+		}
+		if reason == nil || !late {
+			reason = err
+		}
+		select {
+		case <-ctx.Done():
+			return c.unreachable(fault(reason))
+		case <-time.After(reconnect.BaseDelay):
+		}
+	}
+}
+
+// doNotWait has calls fail when there is no connection.
+func doNotWait(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
+	return invoke(ctx, method, req, reply, conn, append(o, grpc.WaitForReady(false))...)
+}
+
 // unreachable names the endpoints where nobody answered.
 func (c Config) unreachable(err error) error {
 	if !errors.Is(err, errAway) {
 		return err
 	}
-	return core.Errorf(core.ErrUnavailable, "etcd does not answer at %s", strings.Join(c.Endpoints, ", ")).Because(err)
+	return core.Errorf(core.ErrUnavailable, "etcd does not answer at %s", strings.Join(c.Endpoints, ", ")).Because(errors.Unwrap(err))
 }
 
 // check finds what the client would not: a secret in an address, and connections that are not as secret as they are meant.
