@@ -25,7 +25,7 @@ func codeOf(err error) jetstream.ErrorCode {
 	if e := (*jetstream.APIError)(nil); errors.As(err, &e) {
 		return e.ErrorCode
 	}
-	if e := (jetstream.JetStreamError)(nil); errors.As(err, &e) && e.APIError() != nil {
+	if e := jetstream.JetStreamError(nil); errors.As(err, &e) && e.APIError() != nil {
 		return e.APIError().ErrorCode
 	}
 	return 0
