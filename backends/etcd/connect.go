@@ -149,5 +149,6 @@ func (c Config) check() error {
 	case (c.User == "") != (c.Password == ""):
 		return core.Errorf(core.ErrInvalid, "etcd user and password belong together")
 	}
-	return nil
+	_, err := c.withDefaults()
+	return err
 }

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,13 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // however few processors there are: tests wait for servers most of the time
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // deployments opens backends, each below a prefix of its own on one server, and remembers where they are.
 type deployments struct {
