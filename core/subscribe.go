@@ -256,7 +256,11 @@ func (w *Watcher) restart() {
 	at := h.dispatched
 	w.redecide, w.behind, w.queue, w.queued = false, false, nil, 0
 	w.position, w.last = at, at
-	followed := w.follows
+	followed := make(follows, len(w.follows))
+	for id, f := range w.follows {
+		followed[id] = follow{f.Pattern, at} // in a new epoch, at may be lower than before
+	}
+	w.follows = followed
 	w.mu.Unlock()
 	h.mu.Unlock()
 	w.startOver(followed.patterns(), at)
