@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,22 +98,19 @@ func TestWhatWasAcknowledgedSurvivesKillsPausesAndCuts(t *testing.T) {
 // and cuts the connection.
 type muteProxy struct {
 	net.Listener
-	server string
-	armed  atomic.Bool
-	conns  sync.WaitGroup
+	network, server string // where the server is
+	armed           atomic.Bool
+	conns           sync.WaitGroup
 }
 
-func startMuteProxy(t *testing.T, server string) *muteProxy {
+func startMuteProxy(t *testing.T, server *services.Postgres) *muteProxy {
 	t.Helper()
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &muteProxy{Listener: l, server: filepath.Join(u.Query().Get("host"), ".s.PGSQL.5432")}
+	p := &muteProxy{Listener: l}
+	p.network, p.server = server.Address()
 	p.conns.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -138,7 +133,7 @@ func (p *muteProxy) url(database string) string {
 
 func (p *muteProxy) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
-	server, err := net.Dial("unix", p.server)
+	server, err := net.Dial(p.network, p.server)
 	if err != nil {
 		return
 	}
@@ -160,7 +155,7 @@ func (p *muteProxy) serve(client net.Conn) {
 
 func TestACommitWhoseAnswerIsLostIsRepeatedByItsIDAndAppliedOnce(t *testing.T) {
 	server := services.StartPostgres(t)
-	p := startMuteProxy(t, server.URL("postgres"))
+	p := startMuteProxy(t, server)
 	b, s := openAt(t, p.url("postgres"), Options{})
 	write(t, s, "before", op("k", "0"))
 	p.armed.Store(true)

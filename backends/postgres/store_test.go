@@ -95,7 +95,8 @@ func TestTenNodesThatStartAtOnceUpgradeTheDatabaseOnce(t *testing.T) {
 
 func TestAManualUpgradeIsDemandedInOneSentence(t *testing.T) {
 	server := services.StartPostgres(t)
-	url := server.URL(server.Database(t))
+	database := server.Database(t)
+	url := server.URL(database)
 	_, err := Open(t.Context(), url, Options{Manual: true})
 	wantUnavailable(t, "before the upgrade", err, "Tables of the database are not up to date: run `dynconfig db upgrade`")
 	if there := ask[bool](t, url, "SELECT to_regnamespace('dynconfig') IS NOT NULL"); there {
@@ -110,7 +111,7 @@ func TestAManualUpgradeIsDemandedInOneSentence(t *testing.T) {
 		t.Errorf("Migrations: got %v and %v", all, err)
 	}
 	openAt(t, url, Options{Manual: true})
-	server.Exec(t, strings.TrimPrefix(strings.Split(url, "?")[0], "postgres://postgres@/"), "INSERT INTO dynconfig.migrations (version_id, is_applied) VALUES (99, true)")
+	server.Exec(t, database, "INSERT INTO dynconfig.migrations (version_id, is_applied) VALUES (99, true)")
 	_, err = Open(t.Context(), url, Options{})
 	wantUnavailable(t, "tables of the future", err, "are of a later DynConfig: version 99, this one knows 1")
 }

@@ -62,6 +62,14 @@ func (p *Postgres) URL(database string, options ...string) string {
 	return postgresURL([]string{p.server.host()}, database, options)
 }
 
+// Address is where the server listens: the network and the address that net.Dial takes.
+func (p *Postgres) Address() (network, address string) {
+	if host := p.server.host(); !filepath.IsAbs(host) {
+		return "tcp", host
+	}
+	return "unix", filepath.Join(p.server.host(), ".s.PGSQL.5432")
+}
+
 func postgresURL(hosts []string, database string, options []string) string {
 	if !filepath.IsAbs(hosts[0]) {
 		options = append([]string{"sslmode=disable"}, options...)
