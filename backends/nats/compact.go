@@ -1,7 +1,6 @@
 package nats
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -116,7 +115,7 @@ func (s *Store) needed(ctx context.Context, upTo core.Revision, keep int) (from 
 		}
 		return true
 	})
-	slices.SortFunc(old, func(a, b want) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.revision, b.revision)) })
+	slices.SortFunc(old, bySeq)
 	return from, old, nil
 }
 

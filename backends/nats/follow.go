@@ -15,7 +15,7 @@ func (s *Store) follow(ctx context.Context) {
 	for pause := minPause; ctx.Err() == nil; {
 		began := time.Now()
 		err := s.attend(ctx)
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, errRenewed) {
 			s.options.Logger.Warn("the stream is followed anew", "error", err)
 		}
 		s.mu.Lock()
@@ -130,8 +130,8 @@ func (s *Store) recall(ctx context.Context, stream jetstream.Stream, keys layout
 			return v, nil
 		}
 	}
-	if state := stream.CachedInfo().State; state.Msgs == 0 && state.LastSeq > 0 {
-		return nil, s.renew(ctx, stream) // somebody emptied it
+	if err := s.begin(ctx, stream, keys); err != nil {
+		return nil, err
 	}
 	return s.load(ctx, stream, keys)
 }

@@ -27,38 +27,47 @@ func (s *Store) keep(ctx context.Context) {
 
 // tidy does what should have been done by nodes that are gone.
 func (s *Store) tidy(ctx context.Context) error {
-	before := s.options.Now().Add(-s.options.remember)
-	var blobs []string
 	s.mu.RLock()
-	v := s.view
-	if v == nil || s.doubt {
-		s.mu.RUnlock()
-		return nil
-	}
-	keys, late := v.keys, v.grown(2*s.options.snapshotEvery)
-	for blob, l := range v.loose {
-		if l.at.Before(before) && len(blobs) < maxSweep {
-			blobs = append(blobs, blob)
-		}
-	}
+	late := s.view != nil && !s.doubt && s.view.grown(2*s.options.snapshotEvery)
 	s.mu.RUnlock()
 	if late {
 		if err := s.save(ctx); err != nil {
 			return err
 		}
 	}
-	if len(blobs) == 0 {
-		return nil
-	}
-	// The log says so first: a writer that had them in hand learns of it, and writes them anew.
-	if done, err := s.note(ctx, record{Clean: &clean{Keep: -1, Swept: blobs}}); !done || err != nil {
-		return err
-	}
-	for _, blob := range blobs {
-		s.erase(ctx, keys, blob)
-	}
-	return nil
+	return s.sweep(ctx)
 }
 
 // maxSweep is how many blobs one sweep takes.
 const maxSweep = 1000
+
+// sweep deletes blobs to which nothing has come to refer. The log says so first, right behind the place at which nothing
+// did: a writer that has one in hand comes too late, and writes it anew.
+func (s *Store) sweep(ctx context.Context) error {
+	ctx, cancel := s.timeout(ctx)
+	defer cancel()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	before := s.options.Now().Add(-s.options.remember)
+	var p place
+	var blobs []string
+	err := s.await(ctx, func(v *view) bool {
+		p = v.place()
+		for blob, l := range v.loose {
+			if l.at.Before(before) && len(blobs) < maxSweep {
+				blobs = append(blobs, blob)
+			}
+		}
+		return true
+	})
+	if err != nil || len(blobs) == 0 {
+		return err
+	}
+	if done, err := s.append(ctx, p, record{Clean: &clean{Keep: -1, Swept: blobs}}); !done || err != nil {
+		return err
+	}
+	for _, blob := range blobs {
+		s.erase(ctx, p.keys, blob)
+	}
+	return nil
+}

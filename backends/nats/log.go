@@ -63,13 +63,8 @@ func (s *Store) batches(ctx context.Context, after core.Revision, limit int) (ou
 // commits reads batches, and returns their commits after a revision that fit a page.
 func (s *Store) commits(ctx context.Context, batches []batch, after core.Revision, limit int) ([]core.Commit, error) {
 	records := make([]*record, len(batches))
-	bySeq := make(map[uint64][]want, len(batches))
-	place := make(map[uint64]int, len(batches))
-	for i, b := range batches {
-		bySeq[b.seq], place[b.seq] = nil, i
-	}
-	err := s.each(ctx, bySeq, func(seq uint64, _ []want) (err error) {
-		records[place[seq]], err = s.body(ctx, seq)
+	err := s.each(ctx, len(batches), func(ctx context.Context, i int) (err error) {
+		records[i], err = s.body(ctx, batches[i].seq)
 		return err
 	})
 	if err != nil {

@@ -1,10 +1,12 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -116,16 +118,21 @@ const fetches = 16
 
 // fetch reads what is wanted, each message once.
 func (s *Store) fetch(ctx context.Context, wants []want) error {
-	bySeq := map[uint64][]want{}
-	for _, w := range wants {
-		bySeq[w.seq] = append(bySeq[w.seq], w)
+	slices.SortStableFunc(wants, bySeq)
+	var groups [][]want
+	for len(wants) > 0 {
+		n := 1
+		for n < len(wants) && wants[n].seq == wants[0].seq {
+			n++
+		}
+		groups, wants = append(groups, wants[:n]), wants[n:]
 	}
-	return s.each(ctx, bySeq, func(seq uint64, wants []want) error {
-		r, err := s.body(ctx, seq)
+	return s.each(ctx, len(groups), func(ctx context.Context, i int) error {
+		r, err := s.body(ctx, groups[i][0].seq)
 		if err != nil {
 			return err
 		}
-		for _, w := range wants {
+		for _, w := range groups[i] {
 			found, ok := r.find(w.key, w.revision)
 			if !ok {
 				return unreadable(errMissing)
@@ -136,39 +143,33 @@ func (s *Store) fetch(ctx context.Context, wants []want) error {
 	})
 }
 
-// each calls read for every message, several at once, and returns the first error.
-func (s *Store) each(ctx context.Context, bySeq map[uint64][]want, read func(uint64, []want) error) error {
-	if len(bySeq) == 0 {
+func bySeq(a, b want) int { return cmp.Compare(a.seq, b.seq) }
+
+// each calls read for 0 to n-1, several at once, and returns the first error.
+func (s *Store) each(ctx context.Context, n int, read func(context.Context, int) error) error {
+	if n == 0 {
 		return nil
 	}
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var next atomic.Int64
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	places := make(chan struct{}, fetches)
-	for seq, wants := range bySeq {
-		places <- struct{}{}
+	for range min(n, fetches) {
 		wg.Go(func() {
-			defer func() { <-places }()
-			if ctx.Err() != nil {
-				return
-			}
-			if err := read(seq, wants); err != nil {
-				mu.Lock()
-				if first == nil {
-					first = err
+			for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				if err := read(ctx, int(i)); err != nil {
+					fail(err)
 				}
-				mu.Unlock()
-				cancel()
 			}
 		})
 	}
 	wg.Wait()
-	if first == nil && ctx.Err() != nil {
-		return fault(ctx.Err())
+	if err := context.Cause(ctx); err != nil {
+		return fault(err)
 	}
-	return first
+	return nil
 }
 
 var errMissing = errors.New("a change is not in the message that is to have it")

@@ -78,38 +78,9 @@ func (s *Store) Commit(ctx context.Context, txn core.Txn) (core.Commit, error) {
 	return s.group.Commit(ctx, txn)
 }
 
-// Status implements core.Store: it asks the stream how far it is, and waits until this node is as far.
+// Status implements core.Store.
 func (s *Store) Status(ctx context.Context) (core.Status, error) {
-	ctx, cancel := s.timeout(ctx)
-	defer cancel()
-	if err := s.alive(ctx); err != nil {
-		return core.Status{}, err
-	}
-	before, seen := s.stands()
-	var stream jetstream.Stream
-	err := s.retry(ctx, func(ctx context.Context) (err error) {
-		stream, err = s.js.Stream(ctx, s.options.Prefix)
-		return err
-	})
-	var last uint64
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		s.suspect(before)
-	case err != nil:
-		return core.Status{}, fault(err)
-	default:
-		info := stream.CachedInfo()
-		last = info.State.LastSeq
-		if held, _ := layoutOf(s.options.Prefix, info.Config.Subjects); held != before || last < seen {
-			s.suspect(before)
-			last = 0
-		}
-	}
-	var st core.Status
-	err = s.await(ctx, func(v *view) bool {
-		st = core.Status{Epoch: v.keys.epoch, Head: v.head, Floor: v.floor}
-		return v.seq >= last
-	})
+	st, err := s.look(ctx)
 	if err == nil {
 		s.mu.Lock()
 		s.told = st.Epoch
@@ -118,14 +89,49 @@ func (s *Store) Status(ctx context.Context) (core.Status, error) {
 	return st, err
 }
 
-// stands returns whose history this node follows, and how far.
-func (s *Store) stands() (layout, uint64) {
+// look asks the stream how far it is, and waits until this node is as far.
+func (s *Store) look(ctx context.Context) (core.Status, error) {
+	ctx, cancel := s.timeout(ctx)
+	defer cancel()
+	if err := s.alive(ctx); err != nil {
+		return core.Status{}, err
+	}
+	before := s.stands()
+	var stream jetstream.Stream
+	err := s.retry(ctx, func(ctx context.Context) (err error) {
+		stream, err = s.js.Stream(ctx, s.options.Prefix)
+		return err
+	})
+	var last uint64
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		s.suspect(before.keys)
+	case err != nil:
+		return core.Status{}, fault(err)
+	default:
+		info := stream.CachedInfo()
+		last = info.State.LastSeq
+		if held, _ := layoutOf(s.options.Prefix, info.Config.Subjects); held != before.keys || last < before.seq || info.State.FirstSeq > before.selfSeq {
+			s.suspect(before.keys)
+			last = 0
+		}
+	}
+	var st core.Status
+	err = s.await(ctx, func(v *view) bool {
+		st = core.Status{Epoch: v.keys.epoch, Head: v.head, Floor: v.floor}
+		return v.seq >= last
+	})
+	return st, err
+}
+
+// stands returns where this node is in the stream.
+func (s *Store) stands() place {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.view == nil {
-		return layout{}, 0
+		return place{}
 	}
-	return s.view.keys, s.view.seq
+	return s.view.place()
 }
 
 // current returns the stream that the view is of.

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,13 +54,45 @@ func (s *Store) check(info *jetstream.StreamInfo) (layout, error) {
 	return keys, nil
 }
 
-// renew gives the stream another epoch, because it lost what was in it. Its old messages stay.
+// renew gives the stream another epoch, because it lost commits. Its old messages stay.
 func (s *Store) renew(ctx context.Context, stream jetstream.Stream) error {
 	c := stream.CachedInfo().Config
 	keys := layout{s.options.Prefix, newEpoch()}
 	c.Subjects = []string{keys.all()}
 	s.options.Logger.Error("the stream has lost commits that were acknowledged: it begins a new epoch", "stream", c.Name, "epoch", keys.epoch)
 	if _, err := s.js.UpdateStream(ctx, c); err != nil {
+		return fault(err)
+	}
+	return errRenewed
+}
+
+// begin writes the first record of a log, which is empty, so that a stream without any is known to have lost what it had.
+// Of several nodes that try, one wins.
+func (s *Store) begin(ctx context.Context, stream jetstream.Stream, keys layout) error {
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(keys.prefix+".*."+kindLog))
+	switch {
+	case err != nil:
+		return fault(err)
+	case len(info.State.Subjects) > 0:
+		return nil
+	case info.State.LastSeq > 0:
+		if err := s.renew(ctx, stream); !errors.Is(err, errRenewed) {
+			return err
+		}
+		if stream, keys, err = s.ensure(ctx); err != nil {
+			return err
+		}
+	}
+	body, err := s.codec.put(record{})
+	if err != nil {
+		return err
+	}
+	first, err := s.codec.put(message{Self: rand.Uint64() | 1, Body: body})
+	if err != nil {
+		return err
+	}
+	_, err = s.publish(ctx, keys.of(kindLog), first, jetstream.WithExpectLastSequencePerSubject(0))
+	if err != nil && !isWrongLast(err) {
 		return fault(err)
 	}
 	return errRenewed

@@ -15,6 +15,7 @@ import (
 // at all.
 type place struct {
 	keys          layout
+	seq           uint64
 	lastLog       uint64
 	self, selfSeq uint64
 	head          core.Revision
@@ -22,7 +23,7 @@ type place struct {
 }
 
 func (v *view) place() place {
-	return place{keys: v.keys, lastLog: v.lastLog, self: v.self, selfSeq: v.selfSeq, head: v.head, clock: v.clock}
+	return place{keys: v.keys, seq: v.seq, lastLog: v.lastLog, self: v.self, selfSeq: v.selfSeq, head: v.head, clock: v.clock}
 }
 
 // maxTries bounds how often a batch is evaluated anew because other nodes were faster.
@@ -228,14 +229,17 @@ func (s *Store) met(self, seq uint64, applied bool) {
 }
 
 // catchUp waits until this node has met the record that was in the way. It may be one that is not yet written on all
-// servers, or the stream may have been made anew: then a barrier tells.
+// servers, which a barrier waits for; or the stream may have lost what this node takes for its last record.
 func (s *Store) catchUp(ctx context.Context, p place) error {
 	short, cancel := context.WithTimeout(ctx, catchUpPause)
 	defer cancel()
 	if err := s.await(short, func(v *view) bool { return v.lastLog != p.lastLog || v.keys != p.keys }); err == nil || short.Err() == nil {
 		return err
 	}
-	_, err := s.Sync(ctx)
+	if _, err := s.Sync(ctx); err != nil || s.stands().lastLog != p.lastLog {
+		return err
+	}
+	_, err := s.look(ctx)
 	return err
 }
 
@@ -245,10 +249,9 @@ const catchUpPause = 50 * time.Millisecond
 func (s *Store) missed(ctx context.Context, p place) error {
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
-	_, err := s.Status(ctx)
+	_, err := s.look(ctx)
 	if err == nil && ctx.Err() == nil {
-		keys, _ := s.stands()
-		if keys == p.keys { // there it is: do not ask again at once
+		if s.stands().keys == p.keys { // there it is: do not ask again at once
 			select {
 			case <-time.After(catchUpPause):
 			case <-ctx.Done():
