@@ -29,9 +29,9 @@ type tail struct {
 
 	mu      sync.Mutex
 	ring    ring
-	early   map[Revision]Commit // own commits that wait for the ones before them
-	moved   chan struct{}       // closed when applied grows; nil: nobody waits
-	keys    map[Key]*keyWait
+	early   map[Revision]Commit   // own commits that wait for the ones before them
+	waits   map[Revision]*awaited // by the revision that is waited for
+	keys    map[Key]*awaited
 	ruled   chan struct{} // closed when a namespace's rules change; nil: nobody waits
 	looking sync.Mutex    // one reader of the log at a time
 
@@ -49,7 +49,7 @@ func newTail(b *Backend, e *Engine) *tail {
 	return &tail{
 		store: b.Store, bus: b.Bus, poll: e.options.Poll, log: e.log, now: e.now, epoch: e.Epoch, other: b.Limits.Shared,
 		index: e.index, keep: e.values.keep,
-		early: map[Revision]Commit{}, keys: map[Key]*keyWait{}, grown: make(chan struct{}, 1),
+		early: map[Revision]Commit{}, keys: map[Key]*awaited{}, waits: map[Revision]*awaited{}, grown: make(chan struct{}, 1),
 	}
 }
 
@@ -88,7 +88,7 @@ func (t *tail) apply(c Commit) {
 			t.keep(it, &entry)
 		}
 		if w := t.keys[it.key]; w != nil {
-			close(w.changed)
+			close(w.over)
 			delete(t.keys, it.key)
 		}
 	}
@@ -97,9 +97,9 @@ func (t *tail) apply(c Commit) {
 	t.ring.push(p)
 	t.applied.Store(int64(c.Revision))
 	t.commits.Add(1)
-	if t.moved != nil {
-		close(t.moved)
-		t.moved = nil
+	if w := t.waits[c.Revision]; w != nil {
+		close(w.over)
+		delete(t.waits, c.Revision)
 	}
 	if ruled != nil && t.ruled != nil {
 		close(t.ruled)
@@ -111,39 +111,68 @@ func (t *tail) apply(c Commit) {
 	}
 }
 
-// wait returns when this node has applied a revision, or with the context's error.
+// wait returns when this node has applied a revision, or with the context's error. Those who wait are woken by their own
+// revision alone: many writers wait at once.
 func (t *tail) wait(ctx context.Context, rev Revision) error {
 	for t.head() < rev {
-		t.mu.Lock()
-		if t.head() >= rev {
-			t.mu.Unlock()
-			return nil
-		}
-		if t.moved == nil {
-			t.moved = make(chan struct{})
-		}
-		moved := t.moved
-		t.mu.Unlock()
+		applied, release := t.reached(rev)
+		timer := time.NewTimer(lookAfter)
+		var err error
 		select {
-		case <-moved:
+		case <-applied:
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(lookAfter): // a commit between may be another node's
-			if err := t.look(ctx, rev); err != nil {
-				return err
-			}
+			err = ctx.Err()
+		case <-timer.C: // a commit between may be another node's
+			err = t.look(ctx, rev)
+		}
+		timer.Stop()
+		release()
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// reached returns a channel that is closed when a revision is applied. It is let go with release.
+func (t *tail) reached(rev Revision) (applied <-chan struct{}, release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := join(t.waits, rev)
+	if t.head() >= rev {
+		close(w.over)
+		delete(t.waits, rev)
+	}
+	return w.over, func() { leave(t, t.waits, rev, w) }
+}
+
 // lookAfter is how long a reader waits for a gap in the log to close by itself before it reads the log.
 const lookAfter = 2 * time.Millisecond
 
-// keyWait is what the held reads of one key wait on.
-type keyWait struct {
-	changed chan struct{} // closed when the key changes
-	readers int
+// awaited is what those wait on who wait for the same thing.
+type awaited struct {
+	over chan struct{} // closed when it has come
+	many int
+}
+
+// join adds one who waits; t.mu is held.
+func join[K comparable](all map[K]*awaited, k K) *awaited {
+	w := all[k]
+	if w == nil {
+		w = &awaited{over: make(chan struct{})}
+		all[k] = w
+	}
+	w.many++
+	return w
+}
+
+// leave takes out one who waited.
+func leave[K comparable](t *tail, all map[K]*awaited, k K, w *awaited) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w.many--; w.many == 0 && all[k] == w {
+		delete(all, k)
+	}
 }
 
 // interest returns channels that are closed when a key changes, and when any namespace is ruled anew. They must be taken
@@ -151,22 +180,11 @@ type keyWait struct {
 func (t *tail) interest(key Key) (changed, ruled <-chan struct{}, release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	w := t.keys[key]
-	if w == nil {
-		w = &keyWait{changed: make(chan struct{})}
-		t.keys[key] = w
-	}
-	w.readers++
+	w := join(t.keys, key)
 	if t.ruled == nil {
 		t.ruled = make(chan struct{})
 	}
-	return w.changed, t.ruled, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if w.readers--; w.readers == 0 && t.keys[key] == w {
-			delete(t.keys, key)
-		}
-	}
+	return w.over, t.ruled, func() { leave(t, t.keys, key, w) }
 }
 
 // after returns the commits that the ring holds after a revision; ok is false if some are only in the log by now.
