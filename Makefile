@@ -24,8 +24,8 @@ build: ## bin/dynconfig
 
 test: ## every test: unit, conformance, end to end; with the race detector where it finds things
 	$(if $(RACE),,@echo "make: no C compiler, hence no race detector (Debian: apt-get install gcc)")
-	go test -timeout 10m $$(go list ./... | grep -vxF "$$(go list $(RACED))")
-	go test -timeout 10m $(RACE) $(RACED)
+	go test -timeout 30m $$(go list ./... | grep -vxF "$$(go list $(RACED))")
+	go test -timeout 30m $(RACE) $(RACED)
 
 lint: $(LINTER) ## linters, import rules, formatting, file lengths; all at zero
 	$(LINTER) run ./...
