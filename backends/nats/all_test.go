@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -59,7 +60,7 @@ func everything(t *testing.T, s core.Store) all {
 
 func same(t *testing.T, want, got all) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(all{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(all{}), cmp.Comparer(bytes.Equal)); diff != "" {
 		t.Errorf("two looks at one store differ (-first +second):\n%.3000s", diff)
 	}
 }
