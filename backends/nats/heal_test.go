@@ -280,7 +280,10 @@ func TestAServerThatStandsStillIsUnavailableAndGoesOn(t *testing.T) {
 	first := put(t, s, "first", op("a", []byte("1")))
 	server.Pause(t)
 	for name, call := range map[string]func() error{
-		"Commit": func() error { _, err := s.Commit(t.Context(), core.Txn{Meta: core.Meta{ID: "second"}, Ops: []core.Op{op("a", nil)}}); return err },
+		"Commit": func() error {
+			_, err := s.Commit(t.Context(), core.Txn{Meta: core.Meta{ID: "second"}, Ops: []core.Op{op("a", nil)}})
+			return err
+		},
 		"Sync":   func() error { _, err := s.Sync(t.Context()); return err },
 		"Log":    func() error { _, err := s.Log(t.Context(), first.Revision, 0); return err },
 		"Status": func() error { _, err := s.Status(t.Context()); return err },
@@ -317,4 +320,3 @@ func TestNoSecretIsInAnError(t *testing.T) {
 	}
 	_ = b.Close()
 }
-
