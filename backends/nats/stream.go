@@ -79,7 +79,7 @@ func (s *Store) begin(ctx context.Context, stream jetstream.Stream, keys layout)
 		if err := s.renew(ctx, stream); !errors.Is(err, errRenewed) {
 			return err
 		}
-		if stream, keys, err = s.ensure(ctx); err != nil {
+		if _, keys, err = s.ensure(ctx); err != nil {
 			return err
 		}
 	}
