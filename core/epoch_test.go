@@ -16,7 +16,9 @@ type replaced struct{ now atomic.Pointer[core.Store] }
 func (r *replaced) Commit(ctx context.Context, t core.Txn) (core.Commit, error) {
 	return (*r.now.Load()).Commit(ctx, t)
 }
+
 func (r *replaced) Sync(ctx context.Context) (core.Revision, error) { return (*r.now.Load()).Sync(ctx) }
+
 func (r *replaced) Get(ctx context.Context, keys []core.Key, at core.Revision) (core.Page, error) {
 	return (*r.now.Load()).Get(ctx, keys, at)
 }
