@@ -70,6 +70,22 @@ func (s *Store) hint(h core.Hint) {
 	}
 }
 
+// recant takes back the hints that nobody has taken yet, since they are of another epoch, and has everybody look.
+func (s *Store) recant() {
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
+	for l := range s.hears {
+		for drained := false; !drained; {
+			select {
+			case <-l.hints:
+			default:
+				drained = true
+			}
+		}
+		l.give(core.Hint{})
+	}
+}
+
 // endHints ends listeners, all if none is named.
 func (s *Store) endHints(some ...*listener) {
 	s.hearing.Lock()

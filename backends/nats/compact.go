@@ -21,7 +21,7 @@ func (s *Store) Compact(ctx context.Context, upTo core.Revision, keep int) error
 	upTo, keep = min(upTo, head), max(0, keep)
 	for {
 		var floor core.Revision
-		if err := s.await(ctx, func(v *view) bool { floor = v.floor; return true }); err != nil {
+		if err := s.use(ctx, func(v *view) { floor = v.floor }); err != nil {
 			return err
 		}
 		if upTo < max(1, floor) {

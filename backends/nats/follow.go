@@ -151,6 +151,9 @@ func (s *Store) ready(v *view, stream jetstream.Stream) {
 	}
 	s.view, s.stream, s.doubt, s.fault = v, stream, false, nil
 	s.wake()
+	if s.told != v.keys.epoch {
+		s.recant()
+	}
 }
 
 // apply brings a view one message further.

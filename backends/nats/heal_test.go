@@ -153,21 +153,28 @@ func TestAStreamThatIsDeletedOrEmptiedBeginsANewEpochUnderRunningEngines(t *test
 func TestTheCallAfterAStreamWasDeletedWorks(t *testing.T) {
 	server := services.StartNats(t)
 	js := admin(t, server.URL)
-	_, s := openAt(t, server.URL, Options{})
-	for name, call := range map[string]func() error{
-		"Commit": func() error { _, err := s.Commit(t.Context(), core.Txn{Ops: []core.Op{op("a", nil)}}); return err },
-		"Sync":   func() error { _, err := s.Sync(t.Context()); return err },
-		"Status": func() error { _, err := s.Status(t.Context()); return err },
+	b, _ := openAt(t, server.URL, Options{})
+	e := engineOn(t, b)
+	for name, call := range map[string]func(){
+		"a write": func() { write(t, e, "a", `"new"`) },
+		"a strong read": func() {
+			eventually(t, func() error {
+				it, err := e.Get(t.Context(), caller, core.Read{Kind: core.KindKey, Name: "a", Strong: true})
+				if !errors.Is(err, core.ErrNotFound) {
+					return fmt.Errorf("a key of the old epoch is read: %+v, %w", it, err)
+				}
+				return nil
+			})
+		},
 	} {
-		put(t, s, "", op("before", nil))
+		write(t, e, "a", `"old"`)
+		write(t, e, "a", `"old"`)
 		if err := js.DeleteStream(t.Context(), defaultPrefix); err != nil {
 			t.Fatal(err)
 		}
-		if err := call(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if c := put(t, s, "", op("after", nil)); c.Revision > 2 {
-			t.Errorf("after %s the new log is at %d", name, c.Revision)
+		call()
+		if r := write(t, e, "b", "1"); r.Position.Revision > 2 {
+			t.Errorf("after %s the new log is at %v", name, r.Position)
 		}
 	}
 }
@@ -179,10 +186,14 @@ func TestALogOfANewEpochIsNotTakenForTheOld(t *testing.T) {
 	if err := admin(t, server.URL).DeleteStream(t.Context(), defaultPrefix); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, "", op("b", nil))
-	put(t, s, "", op("c", nil))
+	_, other := openAt(t, server.URL, Options{})
+	put(t, other, "", op("b", nil))
+	put(t, other, "", op("c", nil))
 	if log, err := s.Log(t.Context(), 1, 0); !errors.Is(err, core.ErrCompacted) {
 		t.Errorf("the log goes on with %+v, %v", log, err)
+	}
+	if _, err := s.Commit(t.Context(), core.Txn{Ops: []core.Op{op("a", nil)}}); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("what was worked out in the old epoch is committed in the new one: %v", err)
 	}
 	if st, err := s.Status(t.Context()); err != nil || st.Head != 2 {
 		t.Errorf("Status is %+v, %v", st, err)

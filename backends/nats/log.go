@@ -8,8 +8,8 @@ import (
 )
 
 // Log implements core.Store. Where this node knows of nothing more it asks, by a barrier: who follows the log takes the
-// answer for news from the store. In a new epoch it answers ErrCompacted until Status has told of it, so that nobody
-// takes the revisions of one epoch for those of another.
+// answer for news from the store. In an epoch that the caller does not know of it answers ErrCompacted, so that he asks
+// for Status and loads anew.
 func (s *Store) Log(ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
 	if err := s.alive(ctx); err != nil {
 		return nil, err
@@ -39,10 +39,10 @@ func (s *Store) Log(ctx context.Context, after core.Revision, limit int) ([]core
 
 // batches returns where the commits after a revision are, enough for a page.
 func (s *Store) batches(ctx context.Context, after core.Revision, limit int) (out []batch, err error) {
-	awaited := s.await(ctx, func(v *view) bool {
-		if v.keys.epoch != s.told || after < v.floor {
+	awaited := s.use(ctx, func(v *view) {
+		if after < v.floor {
 			err = core.Errorf(core.ErrCompacted, "Revision is no longer kept")
-			return true
+			return
 		}
 		size, count := 0, 0
 		for _, b := range v.batches[v.batchFrom(max(0, after)+1):] {
@@ -52,9 +52,11 @@ func (s *Store) batches(ctx context.Context, after core.Revision, limit int) (ou
 			out, size, count = append(out, b), size+int(b.size), count+int(b.count)
 			count -= max(0, int(after-b.first)+1)
 		}
-		return true
 	})
-	if awaited != nil {
+	switch {
+	case errors.Is(awaited, errOther):
+		return nil, core.Errorf(core.ErrCompacted, "Revision is of another epoch")
+	case awaited != nil:
 		return nil, awaited
 	}
 	return out, err
@@ -109,7 +111,7 @@ func (s *Store) history(ctx context.Context, key core.Key, before core.Revision,
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
 	var past []ref
-	if err := s.await(ctx, func(v *view) bool {
+	if err := s.use(ctx, func(v *view) {
 		if it := v.get(key); it != nil {
 			past = it.past
 			if before != 0 {
@@ -117,7 +119,6 @@ func (s *Store) history(ctx context.Context, key core.Key, before core.Revision,
 				past = past[:i]
 			}
 		}
-		return true
 	}); err != nil {
 		return nil, err
 	}

@@ -58,13 +58,14 @@ func (s *Store) page(ctx context.Context, atLeast core.Revision, values bool, ch
 	if err := s.reach(ctx, atLeast); err != nil {
 		return core.Page{}, err
 	}
+	ctx, cancel := s.timeout(ctx)
+	defer cancel()
 	for try := 0; ; try++ {
 		var items []*item
 		var p core.Page
-		if err := s.await(ctx, func(v *view) bool {
+		if err := s.use(ctx, func(v *view) {
 			p.Revision = v.head
 			items, p.More = choose(v)
-			return true
 		}); err != nil {
 			return core.Page{}, err
 		}

@@ -38,7 +38,7 @@ type Store struct {
 	fault  error            // what last ended the following of the stream
 	moved  chan struct{}    // closed when something of these changes
 	again  func()           // ends the present following of the stream
-	told   string           // the epoch that the caller knows
+	told   string           // the epoch that the caller knows, from Status; until it asks, the first
 	closed bool
 
 	hearing sync.Mutex
@@ -111,6 +111,9 @@ func (s *Store) look(ctx context.Context) (core.Status, error) {
 	default:
 		info := stream.CachedInfo()
 		last = info.State.LastSeq
+		if !hasMajority(info.Cluster) {
+			return core.Status{}, core.Errorf(core.ErrUnavailable, "NATS stream has no majority of its servers")
+		}
 		if held, _ := layoutOf(s.options.Prefix, info.Config.Subjects); held != before.keys || last < before.seq || info.State.FirstSeq > before.selfSeq {
 			s.suspect(before.keys)
 			last = 0
@@ -174,6 +177,25 @@ func (s *Store) await(ctx context.Context, cond func(*view) bool) error {
 		}
 	}
 }
+
+// use calls f with the view held still, if it is of the epoch that the caller knows.
+func (s *Store) use(ctx context.Context, f func(*view)) error {
+	known := false
+	err := s.await(ctx, func(v *view) bool {
+		if known = v.keys.epoch == s.told; known {
+			f(v)
+		}
+		return true
+	})
+	if err == nil && !known {
+		return errOther
+	}
+	return err
+}
+
+// errOther says that the caller has yet to learn, by Status, that there is another epoch: what it works out and looks for
+// is of the old one.
+var errOther = core.Errorf(core.ErrUnavailable, "Store began a new epoch")
 
 // wake tells those who wait that something changed; s.mu is held.
 func (s *Store) wake() {

@@ -16,7 +16,11 @@ func (s *Store) ensure(ctx context.Context) (jetstream.Stream, layout, error) {
 	for range 3 {
 		stream, err := s.js.Stream(ctx, s.options.Prefix)
 		if err == nil {
-			keys, err := s.check(stream.CachedInfo())
+			info := stream.CachedInfo()
+			if want, have := s.options.Replicas, info.Config.Replicas; want > have {
+				s.options.Logger.Warn("the stream has fewer replicas than asked for, and keeps them: change it with NATS's own tools", "replicas", have)
+			}
+			keys, err := s.check(info)
 			return stream, keys, err
 		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -132,15 +136,20 @@ func (s *Store) holds(ctx context.Context, stream jetstream.Stream, v *view) (sa
 
 const lossPause = 300 * time.Millisecond
 
-// message reads a message of the log.
-func (s *Store) message(ctx context.Context, stream jetstream.Stream, seq uint64) (*message, error) {
-	raw, err := stream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, err
+// hasMajority reports whether most of the servers of a stream have lately been in touch with the one that answered: else
+// another may lead by now, and what this one knows may be old.
+func hasMajority(c *jetstream.ClusterInfo) bool {
+	if c == nil || len(c.Replicas) == 0 {
+		return true
 	}
-	if err != nil {
-		return nil, fault(err)
+	near := 1
+	for _, r := range c.Replicas {
+		if !r.Offline && r.Active < touch {
+			near++
+		}
 	}
-	m := new(message)
-	return m, s.codec.get(raw.Data, m)
+	return 2*near > len(c.Replicas)+1
 }
+
+// touch is how long ago the servers of a stream, who greet each other every second, may have been in touch.
+const touch = 2 * time.Second

@@ -34,7 +34,10 @@ func (s *Store) Sync(ctx context.Context) (core.Revision, error) {
 	b := s.joinBarrier()
 	select {
 	case <-b.done:
-		return b.head, b.err
+		if b.err != nil {
+			return 0, b.err
+		}
+		return b.head, s.use(ctx, func(*view) {})
 	case <-ctx.Done():
 		return 0, core.Errorf(core.ErrUnavailable, "Call was given up").Because(ctx.Err())
 	case <-s.ctx.Done():

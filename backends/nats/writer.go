@@ -29,7 +29,7 @@ func (v *view) place() place {
 // maxTries bounds how often a batch is evaluated anew because other nodes were faster.
 const maxTries = 100
 
-var errBusy = core.Errorf(core.ErrConflict, "Too many other nodes write at the same time")
+var errBusy = core.Errorf(core.ErrUnavailable, "Too many other nodes write at the same time")
 
 // batch commits transactions in order, each with its own answer. One that is too large in company is tried in halves.
 func (s *Store) batch(ctx context.Context, txns []core.Txn) []core.Answer {
@@ -79,7 +79,7 @@ func (s *Store) evaluate(ctx context.Context, txns []core.Txn) (p place, answers
 	var entries []core.Entry
 	known := make([]core.Revision, len(txns))
 	touched := core.Touched(txns...)
-	err = s.await(ctx, func(v *view) bool {
+	err = s.use(ctx, func(v *view) {
 		p = v.place()
 		for _, k := range touched {
 			if it := v.get(k); it != nil {
@@ -91,7 +91,6 @@ func (s *Store) evaluate(ctx context.Context, txns []core.Txn) (p place, answers
 				known[i] = v.ids[digestOf(t.Meta.ID)]
 			}
 		}
-		return true
 	})
 	if err != nil {
 		return p, nil, nil, err

@@ -20,9 +20,10 @@ import (
 type Nats struct {
 	URL string
 
-	dir    string
-	mu     sync.Mutex
-	server server
+	dir     string
+	options []nats.Option // that a client of it needs
+	mu      sync.Mutex
+	server  server
 }
 
 // StartNats starts a server on an empty directory, as a process or in a container, and waits until JetStream serves. It
@@ -33,6 +34,17 @@ func StartNats(t testing.TB, settings ...string) *Nats {
 	if n == nil {
 		n = newNats(t, freePort(t), settings...)
 	}
+	n.Start(t)
+	return n
+}
+
+// StartNatsTLS starts a process that speaks TLS alone, to clients with a certificate. certificate and key are the server's,
+// and the certificate is the authority of both sides.
+func StartNatsTLS(t testing.TB, certificate, key string, settings ...string) *Nats {
+	t.Helper()
+	n := newNats(t, freePort(t), append([]string{fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }", certificate, key, certificate)}, settings...)...)
+	n.URL = strings.Replace(n.URL, "nats://", "tls://", 1)
+	n.options = []nats.Option{nats.RootCAs(certificate), nats.ClientCert(certificate, key)}
 	n.Start(t)
 	return n
 }
@@ -144,7 +156,7 @@ func (n *Nats) begin(t testing.TB) {
 func (n *Nats) ask(ctx context.Context, call func(context.Context, jetstream.JetStream) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	conn, err := nats.Connect(n.URL, nats.NoReconnect())
+	conn, err := nats.Connect(n.URL, append(n.options, nats.NoReconnect())...)
 	if err != nil {
 		return err
 	}
