@@ -131,7 +131,7 @@ func (m *trio) needsMajority(t *testing.T) {
 	}
 	eventually(t, func() error {
 		if st, err := b.Store.Status(t.Context()); !errors.Is(err, core.ErrUnavailable) {
-			return fmt.Errorf("Status without a majority is %+v, %v", st, err)
+			return fmt.Errorf("Status without a majority is %+v, %w", st, err)
 		}
 		return nil
 	})

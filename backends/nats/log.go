@@ -14,6 +14,15 @@ func (s *Store) Log(ctx context.Context, after core.Revision, limit int) ([]core
 	if err := s.alive(ctx); err != nil {
 		return nil, err
 	}
+	out, err := s.pageAfter(ctx, after, limit)
+	if errors.Is(err, errOther) {
+		return nil, core.Errorf(core.ErrCompacted, "Revision is of another epoch")
+	}
+	return out, err
+}
+
+// pageAfter returns a page of the commits after a revision.
+func (s *Store) pageAfter(ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
 	for try, asked := 0, false; ; {
@@ -53,10 +62,7 @@ func (s *Store) batches(ctx context.Context, after core.Revision, limit int) (ou
 			count -= max(0, int(after-b.first)+1)
 		}
 	})
-	switch {
-	case errors.Is(awaited, errOther):
-		return nil, core.Errorf(core.ErrCompacted, "Revision is of another epoch")
-	case awaited != nil:
+	if awaited != nil {
 		return nil, awaited
 	}
 	return out, err
