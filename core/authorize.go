@@ -11,7 +11,7 @@ func (e *Engine) decide(ctx context.Context, c *Caller, ask Access) (Decision, e
 	if c.Subject == nil {
 		return Decision{}, Errorf(ErrUnauthenticated, "Invalid JWT")
 	}
-	ask.Environment, ask.Address, ask.Time = c.Environment, c.Address, e.now()
+	ask.Environment, ask.Address, ask.Time, ask.Request = c.Environment, c.Address, e.now(), c.RequestID
 	d, err := e.options.Authorizer.Authorize(ctx, c.Subject, ask)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -248,6 +248,7 @@ type Access struct {
 	Changes     Changes
 	Address     string
 	Time        time.Time
+	Request     string // the id of the request that asks, for records of the decision: no policy sees it
 }
 
 // Grant is the line that allowed an access.

@@ -192,6 +192,7 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	e.tail.mu.Unlock()
 	err = e.tail.look(ctx, theEnd)
 	e.hub.reset(e.tail.head())
+	e.tail.policyMoved()
 	return err
 }
 

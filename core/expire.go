@@ -162,7 +162,7 @@ func (e *Engine) expire(ctx context.Context, it *item) error {
 	if kind != KindIdempotency {
 		e.stats.expired.Add(1)
 		e.options.Audit.Append(AuditEntry{
-			Time: e.now(), Actor: "dynconfig", Action: "expire", Kind: kind, Key: name,
+			Time: e.now(), Actor: serverName, Action: "expire", Kind: kind, Key: name,
 			Environment: e.index.environmentName(env), Outcome: OutcomeAllowed, Revision: c.Revision,
 		})
 	}

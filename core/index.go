@@ -71,6 +71,7 @@ type index struct {
 	envs     map[string]EnvID // by name; only those that exist
 	dead     int              // tombstones
 	purged   map[EnvID]Revision
+	policy   Revision    // the newest commit that changed the policy in force
 	timed    func(*item) // told of every item that expires
 }
 
@@ -199,12 +200,12 @@ func (x *index) environmentName(id EnvID) string {
 	return ""
 }
 
-// ruledSince reports whether a namespace that meets one of the patterns was ruled anew, or a key was purged, after a
-// revision: then single changes no longer tell what a watcher may see.
+// ruledSince reports whether a namespace that meets one of the patterns was ruled anew, a key was purged, or the policy
+// became another after a revision: then single changes no longer tell what a watcher may see.
 func (x *index) ruledSince(env EnvID, patterns []Pattern, after Revision) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if x.purged[env] > after {
+	if x.purged[env] > after || x.policy > after {
 		return true
 	}
 	for ns, s := range x.spaces[env] {
@@ -286,6 +287,8 @@ func (x *index) change(c *Change) (*item, string) {
 			ruled = name
 		}
 		x.setSpace(env, name, it)
+	case KindPolicy:
+		x.policy = max(x.policy, it.revision)
 	case KindEnvironment:
 		if it.deleted {
 			delete(x.envs, name)
@@ -353,5 +356,5 @@ func (x *index) become(other *index) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.byKey, x.order, x.spaces, x.envs = other.byKey, other.order, other.spaces, other.envs
-	x.dead, x.purged, x.revision = other.dead, other.purged, other.revision
+	x.dead, x.purged, x.policy, x.revision = other.dead, other.purged, other.policy, other.revision
 }

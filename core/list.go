@@ -18,7 +18,7 @@ func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) 
 	if err != nil {
 		return Listing{}, err
 	}
-	if f, err = f.checked(); err != nil {
+	if f, err = f.checked(&c); err != nil {
 		return Listing{}, err
 	}
 	if _, err := e.require(ctx, &c, Access{
@@ -38,13 +38,18 @@ func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) 
 	if err := e.count(ctx, c, env, f, &l); err != nil {
 		return Listing{}, err
 	}
+	if f.as != nil && !l.administered {
+		if err := e.administersNone(ctx, &c, env, f); err != nil {
+			return Listing{}, err
+		}
+	}
 	if !f.Values {
 		return l, nil
 	}
 	return l, e.withValues(ctx, c, shown, &l)
 }
 
-func (f Filter) checked() (Filter, error) {
+func (f Filter) checked(c *Caller) (Filter, error) {
 	if f.Namespace == "" {
 		f.Namespace = RootName
 	}
@@ -63,6 +68,12 @@ func (f Filter) checked() (Filter, error) {
 	case ActionRead, ActionWrite:
 	default:
 		return f, Errorf(ErrMalformed, "access is read or write")
+	}
+	if f.Principal != "" && f.Principal != c.Subject.name() {
+		if err := CheckUsername(f.Principal); err != nil {
+			return f, err
+		}
+		f.as = &Caller{Subject: &Subject{Username: f.Principal}, Environment: c.Environment, RequestID: c.RequestID}
 	}
 	return f, nil
 }
@@ -88,7 +99,7 @@ func (e *Engine) page(ctx context.Context, c Caller, env EnvID, f Filter, l *Lis
 	for scanned := 0; ; {
 		items := e.index.page(s.from, s.to, scanStep)
 		for _, it := range items {
-			ok, err := e.listed(ctx, &c, f, env, it)
+			ok, err := e.listed(ctx, &c, f, env, it, l)
 			if err != nil {
 				return nil, err
 			}
@@ -114,11 +125,30 @@ func (e *Engine) page(ctx context.Context, c Caller, env EnvID, f Filter, l *Lis
 	}
 }
 
-func (e *Engine) listed(ctx context.Context, c *Caller, f Filter, env EnvID, it *item) (bool, error) {
+// listed reports whether an item belongs into a list. What another principal may see is told to the item's admins alone.
+func (e *Engine) listed(ctx context.Context, c *Caller, f Filter, env EnvID, it *item, l *Listing) (bool, error) {
 	if !it.live(e.now()) {
 		return false, nil
 	}
+	if f.as != nil {
+		admin, err := e.may(ctx, c, e.listAccess(ActionAdmin, env, it))
+		if err != nil || !admin {
+			return false, err
+		}
+		c, l.administered = f.as, true
+	}
 	return e.may(ctx, c, e.listAccess(f.Access, env, it))
+}
+
+// administersNone is the end of a question about another principal by a caller who administers none of the items: an empty
+// list for those who administer the namespace, else a denial.
+func (e *Engine) administersNone(ctx context.Context, c *Caller, env EnvID, f Filter) error {
+	ask := Access{Action: ActionAdmin, Kind: KindNamespace, Key: f.Namespace, Operation: "list", Chain: e.index.chainOf(env, KindNamespace, f.Namespace)}
+	if it := e.index.get(env, KindNamespace, f.Namespace); it.live(e.now()) {
+		ask.Exists, ask.ACL = true, it.acl
+	}
+	_, err := e.require(ctx, c, ask)
+	return err
 }
 
 func (e *Engine) listAccess(action Action, env EnvID, it *item) Access {
@@ -135,7 +165,7 @@ func (e *Engine) count(ctx context.Context, c Caller, env EnvID, f Filter, l *Li
 	for scanned := 0; ; {
 		items := e.index.page(s.from, s.to, scanStep)
 		for _, it := range items {
-			ok, err := e.listed(ctx, &c, f, env, it)
+			ok, err := e.listed(ctx, &c, f, env, it, l)
 			if err != nil {
 				return err
 			}

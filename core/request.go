@@ -82,7 +82,10 @@ type Filter struct {
 	After     string // names after this one
 	Limit     int    // 1–MaxLimit; 0: DefaultLimit
 	Access    Action // ActionRead or ActionWrite; "": read
+	Principal string // what this one may see, of the items that the caller administers; "": the caller
 	Values    bool
+
+	as *Caller // Principal, if that is another
 }
 
 // Sizes of a list.
@@ -102,6 +105,8 @@ type Listing struct {
 	Next       string // the After of the next page; "": this was the last
 	Position   Position
 	Stale      time.Duration // for how long the store has been away; 0: it is not
+
+	administered bool // the caller administers an item that was looked at
 }
 
 // WriteOp is what a Write does.

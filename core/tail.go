@@ -36,6 +36,7 @@ type tail struct {
 	looking sync.Mutex    // one reader of the log at a time
 
 	grown   chan struct{} // capacity 1: the ring has something for the dispatcher
+	policy  chan struct{} // capacity 1: an entry of KindPolicy changed
 	commits atomic.Uint64
 }
 
@@ -50,6 +51,7 @@ func newTail(b *Backend, e *Engine) *tail {
 		store: b.Store, bus: b.Bus, poll: e.options.Poll, log: e.log, now: e.now, epoch: e.Epoch, other: b.Limits.Shared,
 		index: e.index, keep: e.values.keep,
 		early: map[Revision]Commit{}, keys: map[Key]*awaited{}, waits: map[Revision]*awaited{}, grown: make(chan struct{}, 1),
+		policy: make(chan struct{}, 1),
 	}
 }
 
@@ -91,6 +93,9 @@ func (t *tail) apply(c Commit) {
 			close(w.over)
 			delete(t.keys, it.key)
 		}
+		if touchesPolicy(it) {
+			t.policyMoved()
+		}
 	}
 	p := publish(t.index, c)
 	p.ruled = ruled
@@ -107,6 +112,13 @@ func (t *tail) apply(c Commit) {
 	}
 	select {
 	case t.grown <- struct{}{}:
+	default:
+	}
+}
+
+func (t *tail) policyMoved() {
+	select {
+	case t.policy <- struct{}{}:
 	default:
 	}
 }
