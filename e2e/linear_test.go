@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -77,10 +76,10 @@ func (h *historian) round(t *testing.T, round int) []conformance.Observation {
 	}
 	begun.Wait()
 	paused, killed := h.nodes[round%len(h.nodes)], h.nodes[(round+1)%len(h.nodes)]
-	paused.signal(t, syscall.SIGSTOP)
+	paused.pause(t)
 	killed.kill()
 	killed.start(t) // which takes a while
-	paused.signal(t, syscall.SIGCONT)
+	paused.resume(t)
 	asking.Wait()
 	return history
 }

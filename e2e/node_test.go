@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/dynconfig/dynconfig/client"
+	"github.com/dynconfig/dynconfig/conformance/services"
 )
 
 // cluster is several servers that share a backend and the key that signs tokens.
@@ -165,12 +166,20 @@ func (n *node) end(s syscall.Signal) int {
 	return n.cmd.ProcessState.ExitCode()
 }
 
-// signal is for SIGSTOP and SIGCONT.
-func (n *node) signal(t *testing.T, s syscall.Signal) {
+// pause stops the node where it stands.
+func (n *node) pause(t *testing.T) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := n.cmd.Process.Signal(s); err != nil {
+	services.Stop(t, n.cmd.Process)
+}
+
+// resume lets a paused node go on.
+func (n *node) resume(t *testing.T) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Error(err)
 	}
 }

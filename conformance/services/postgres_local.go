@@ -3,7 +3,6 @@ package services
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -123,8 +122,7 @@ func (p *localPostgres) kill(t testing.TB) {
 		return
 	}
 	pid := p.server.cmd.Process.Pid
-	p.server.signal(t, syscall.SIGSTOP)
-	until(t, "PostgreSQL does not stop", func(context.Context) error { return inState(pid, "T", "Z") })
+	Stop(t, p.server.cmd.Process) // so that it starts no more of them
 	backends := children(pid)
 	p.server.kill(t)
 	p.server = nil
@@ -132,20 +130,29 @@ func (p *localPostgres) kill(t testing.TB) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 	}
 	for _, pid := range backends {
-		until(t, "a backend of PostgreSQL does not end", func(context.Context) error { return inState(pid, "Z") })
+		until(t, "a backend of PostgreSQL does not end", func(context.Context) error { return inState(ofProcess(pid), "Z") })
 	}
 }
 
-func (p *localPostgres) pause(t testing.TB) { t.Helper(); p.signalAll(t, syscall.SIGSTOP) }
-
-func (p *localPostgres) resume(t testing.TB) { t.Helper(); p.signalAll(t, syscall.SIGCONT) }
-
-func (p *localPostgres) signalAll(t testing.TB, s syscall.Signal) {
+// pause stops the postmaster first, which then starts no more processes.
+func (p *localPostgres) pause(t testing.TB) {
 	t.Helper()
-	p.server.signal(t, s)
-	for _, pid := range children(p.server.cmd.Process.Pid) {
-		_ = syscall.Kill(pid, s)
+	Stop(t, p.server.cmd.Process)
+	backends := children(p.server.cmd.Process.Pid)
+	for _, pid := range backends {
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended by itself
 	}
+	for _, pid := range backends {
+		standsStill(t, pid)
+	}
+}
+
+func (p *localPostgres) resume(t testing.TB) {
+	t.Helper()
+	for _, pid := range children(p.server.cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+	p.server.resume(t)
 }
 
 func (p *localPostgres) replica(t testing.TB) postgresServer {
@@ -158,36 +165,6 @@ func (p *localPostgres) replica(t testing.TB) postgresServer {
 		t.Fatalf("pg_basebackup: %v\n%s", err, out)
 	}
 	return r
-}
-
-// children lists the processes that a process has started, on systems that have /proc.
-func children(parent int) (pids []int) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
-	for _, name := range stats {
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if _, of := stat(pid); err == nil && of == strconv.Itoa(parent) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// stat returns the state of a process and its parent, empty where there is no such process or no /proc.
-func stat(pid int) (state, parent string) {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	_, rest, _ := strings.Cut(string(text), ") ") // what follows the program's name
-	if fields := strings.Fields(rest); len(fields) > 1 {
-		return fields[0], fields[1]
-	}
-	return "", ""
-}
-
-// inState returns an error unless a process is in one of some states or gone.
-func inState(pid int, states ...string) error {
-	if state, _ := stat(pid); state != "" && !slices.Contains(states, state) {
-		return fmt.Errorf("process %d is in state %s", pid, state)
-	}
-	return nil
 }
 
 // postgresOwner is who runs the server: PostgreSQL refuses root.

@@ -2,7 +2,6 @@ package services
 
 import (
 	"os/exec"
-	"syscall"
 	"testing"
 )
 
@@ -25,5 +24,5 @@ func (p *program) kill(t testing.TB) {
 	}
 }
 
-func (p *program) pause(t testing.TB)  { t.Helper(); p.process.signal(t, syscall.SIGSTOP) }
-func (p *program) resume(t testing.TB) { t.Helper(); p.process.signal(t, syscall.SIGCONT) }
+func (p *program) pause(t testing.TB)  { t.Helper(); Stop(t, p.process.cmd.Process) }
+func (p *program) resume(t testing.TB) { t.Helper(); p.process.resume(t) }

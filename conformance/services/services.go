@@ -82,9 +82,10 @@ func (p *process) kill(t testing.TB) {
 	_ = p.cmd.Wait() // says that it was killed
 }
 
-func (p *process) signal(t testing.TB, s syscall.Signal) {
+// resume lets a process go on that was stopped.
+func (p *process) resume(t testing.TB) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Error(err)
 	}
 }
