@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
@@ -23,11 +22,19 @@ var shipped embed.FS
 // policy is a set that has compiled, with the rules that are always there.
 type policy struct {
 	generation uint64
-	query      rego.PreparedEvalQuery
+	query      ast.Body // binds answerVar
+	compiler   *ast.Compiler
+	store      storage.Store
+	txn        storage.Transaction // stays open: nobody writes to the store
+	data       baseData
 	reads      reads
+	reaches    bool // hosts, by http.send
 }
 
-const decisionPath = "data.dynconfig.authz.decision"
+const (
+	decisionPath = "data.dynconfig.authz.decision"
+	answerVar    = ast.Var("answer")
+)
 
 // compile builds a policy, or says what is wrong with the set, by file and line.
 func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, error) {
@@ -43,7 +50,6 @@ func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, err
 	if err != nil {
 		return nil, err
 	}
-	defer store.Abort(ctx, txn)
 	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities(hosts)).
 		WithPathConflictsCheck(storage.NonEmpty(ctx, store, txn))
 	if compiler.Compile(modules); compiler.Failed() {
@@ -52,14 +58,16 @@ func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, err
 	if len(compiler.GetRulesExact(ast.MustParseRef(decisionPath))) == 0 {
 		return nil, core.Errorf(core.ErrInvalid, "Policy does not define %s", decisionPath)
 	}
-	query, err := rego.New(
-		rego.Query(decisionPath), rego.Compiler(compiler), rego.Store(store), rego.StrictBuiltinErrors(true),
-		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
-	).PrepareForEval(ctx)
+	query, err := compiler.QueryCompiler().Compile(ast.MustParseBody(string(answerVar) + " = " + decisionPath))
 	if err != nil {
 		return nil, refused(err)
 	}
-	return &policy{query: query, reads: readsOf(compiler)}, nil
+	data, err := baseDataOf(ctx, store, txn)
+	if err != nil {
+		return nil, err
+	}
+	reaches := slices.ContainsFunc(compiler.Required.Builtins, func(b *ast.Builtin) bool { return b.Name == ast.HTTPSend.Name })
+	return &policy{query: query, compiler: compiler, store: store, txn: txn, data: data, reads: readsOf(compiler), reaches: reaches}, nil
 }
 
 // parse reads the shipped modules and the set's, which may not touch what is always there.

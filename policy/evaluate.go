@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -22,30 +22,56 @@ const timeLimit = 250 * time.Millisecond
 
 var errLate = errors.New("the policy took longer than 250 ms")
 
-// evaluate runs the policy. at is what time.now_ns answers.
-func (p *policy) evaluate(ctx context.Context, input ast.Value, at time.Time) (d core.Decision, err error) {
+// evaluate runs the policy. at is what time.now_ns answers; tracers see every step.
+func (p *policy) evaluate(ctx context.Context, input ast.Value, at time.Time, tracers ...topdown.QueryTracer) (d core.Decision, err error) {
 	defer func() { // a builtin that panics must deny, not end the server
 		if r := recover(); r != nil {
 			d, err = core.Decision{}, fmt.Errorf("panic in the policy: %T", r)
 		}
 	}()
-	limited, done := context.WithTimeoutCause(ctx, timeLimit, errLate)
-	defer done()
-	cancel := topdown.NewCancel()
-	defer context.AfterFunc(limited, cancel.Cancel)()
-	results, err := p.query.Eval(limited, rego.EvalParsedInput(input), rego.EvalTime(at), rego.EvalExternalCancel(cancel), rego.EvalMetrics(metrics.NoOp()))
-	if limited.Err() != nil { // also a run that ended by itself, but late
-		return core.Decision{}, context.Cause(limited)
+	if p.reaches { // a call to a host ends by its context alone
+		limited, done := context.WithTimeoutCause(ctx, timeLimit, errLate)
+		defer done()
+		ctx = limited
 	}
-	if err != nil {
+	end := limit{ctx: ctx}
+	defer time.AfterFunc(timeLimit, end.Cancel).Stop()
+	results, answer := 0, (*ast.Term)(nil)
+	err = p.ask(input, at, &end, tracers).Iter(ctx, func(r topdown.QueryResult) error {
+		results, answer = results+1, r[answerVar]
+		return nil
+	})
+	switch { // a run that ended by itself, but late, has not decided
+	case ctx.Err() != nil:
+		return core.Decision{}, context.Cause(ctx)
+	case end.late.Load():
+		return core.Decision{}, errLate
+	case err != nil:
 		return core.Decision{}, cleaned(err)
+	case results != 1:
+		return core.Decision{}, fmt.Errorf("%s has %d results, not one", decisionPath, results)
 	}
-	if len(results) != 1 || len(results[0].Expressions) != 1 {
-		return core.Decision{}, fmt.Errorf("%s has %d results, not one", decisionPath, len(results))
-	}
-	term, _ := results[0].Expressions[0].Value.(*ast.Term)
-	return decisionOf(term)
+	return decisionOf(answer)
 }
+
+func (p *policy) ask(input ast.Value, at time.Time, end topdown.Cancel, tracers []topdown.QueryTracer) *topdown.Query {
+	q := topdown.NewQuery(p.query).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.txn).WithBaseCache(p.data).
+		WithInput(ast.NewTerm(input)).WithTime(at).WithCancel(end).WithStrictBuiltinErrors(true).WithMetrics(metrics.NoOp())
+	for _, t := range tracers {
+		q = q.WithQueryTracer(t)
+	}
+	return q
+}
+
+// limit ends a run when its time is over or its caller has left. The run asks it before each step.
+type limit struct {
+	ctx  context.Context
+	late atomic.Bool
+}
+
+func (l *limit) Cancel() { l.late.Store(true) }
+
+func (l *limit) Cancelled() bool { return l.late.Load() || l.ctx.Err() != nil }
 
 // cleaned keeps of an error in a builtin where it was, and not what it says: that may quote claims.
 func cleaned(err error) error {
