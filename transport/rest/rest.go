@@ -28,6 +28,8 @@ type Options struct {
 	Metrics http.Handler // GET /metrics; nil: 404
 	JWKS    http.Handler // GET /.well-known/jwks.json; nil: 404
 
+	Policies Policies // what the /policy routes call; nil: 404
+
 	// Observe hears of every answer. The route is a path of the OpenAPI document or "unmatched", the method one that the
 	// server knows or "other", so that neither is the caller's choice.
 	Observe func(route, method string, status int, took time.Duration)
