@@ -81,7 +81,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), tokenCommand(),
 		getCommand(), putCommand(), patchCommand(), deleteCommand(), listCommand(), watchCommand(), namespaceCommand(),
-		healthCommand(), keysetCommand(), dbCommand(), migrateCommand(), versionCommand(),
+		policyCommand(), healthCommand(), keysetCommand(), dbCommand(), migrateCommand(), versionCommand(),
 	)
 	return root
 }
