@@ -22,12 +22,10 @@ func (w *Watcher) replay(st start, before follows, at Revision) {
 	for _, p := range st.patterns {
 		followed[p.id()] = follow{p, 0}
 	}
-	w.work = append(w.work, func(ctx context.Context) (bool, error) {
+	w.later(func(ctx context.Context) (bool, error) {
 		commits, err := w.logAfter(ctx, pos)
 		if errors.Is(err, ErrCompacted) {
-			w.mu.Lock()
-			w.redecide = true // overtaken by compaction: everything anew
-			w.mu.Unlock()
+			w.rule(st.patterns) // overtaken by compaction
 			return true, nil
 		}
 		if err != nil {
@@ -73,7 +71,7 @@ func (w *Watcher) logAfter(ctx context.Context, after Revision) ([]*published, e
 // snapshot puts out the state of the keys that patterns select, exactly as it was at a revision.
 func (w *Watcher) snapshot(patterns []Pattern, at Revision) {
 	spans := spansOf(w.env, patterns)
-	w.work = append(w.work, func(ctx context.Context) (bool, error) {
+	w.later(func(ctx context.Context) (bool, error) {
 		if len(spans) == 0 {
 			return true, nil
 		}
@@ -86,6 +84,7 @@ func (w *Watcher) snapshot(patterns []Pattern, at Revision) {
 		entries, err := w.stateAt(ctx, items, at)
 		for _, e := range entries {
 			_, _, name, _ := e.Key.Split()
+			delete(w.hidden, name)
 			w.out = append(w.out, Event{
 				Kind: EventUpdate, Key: name, Version: e.Version, Value: e.Doc.Value, Modified: e.Modified,
 				Position: w.at(e.Revision), Snapshot: true,
@@ -170,7 +169,7 @@ func (w *Watcher) entryAt(ctx context.Context, key Key, at Revision) (*Entry, er
 // sinceVersion puts out the exact keys whose version is greater than what the client has, in the order of their commits.
 // A key that changed after at comes with what follows.
 func (w *Watcher) sinceVersion(patterns []Pattern, version int64, at Revision) {
-	w.work = append(w.work, func(ctx context.Context) (bool, error) {
+	w.later(func(ctx context.Context) (bool, error) {
 		var items []*item
 		for _, p := range patterns {
 			covered := slices.ContainsFunc(patterns, func(q Pattern) bool { return q.Below != "" && q.Match(p.Exact) })
@@ -233,6 +232,7 @@ func (w *Watcher) present(ctx context.Context, items []*item, mark func(*Event))
 			ev.Kind, ev.Value, ev.Modified = EventUpdate, e.Doc.Value, e.Modified
 		}
 		mark(&ev)
+		delete(w.hidden, ev.Key)
 		w.out = append(w.out, ev)
 	}
 	return nil

@@ -24,18 +24,14 @@ func (w *Watcher) conflate() {
 func (w *Watcher) catchUpConflated(patterns []Pattern, from, at Revision) {
 	var items []*item
 	scanned := false
-	w.work = append(w.work, func(ctx context.Context) (bool, error) {
+	w.later(func(ctx context.Context) (bool, error) {
 		if w.isEvery() {
 			return true, ErrSlow
 		}
 		if !scanned {
-			if w.engine.index.ruledSince(w.env, patterns, from) {
-				w.mu.Lock()
-				w.redecide = true
-				w.mu.Unlock()
-				return true, nil
-			}
-			items, scanned = w.changed(patterns, from, at), true
+			ruled, rest := w.ruledSince(patterns, from)
+			w.rule(ruled)
+			items, scanned = w.changed(rest, from, at), true
 		}
 		n := min(len(items), catchUpBatch)
 		for n < len(items) && n > 0 && items[n].revision == items[n-1].revision {
@@ -45,6 +41,16 @@ func (w *Watcher) catchUpConflated(patterns []Pattern, from, at Revision) {
 		items = items[n:]
 		return len(items) == 0, w.lastChanges(ctx, batch, from)
 	})
+}
+
+// rule notes patterns that begin anew.
+func (w *Watcher) rule(patterns []Pattern) {
+	for _, p := range patterns {
+		if w.ruled == nil {
+			w.ruled = patternSet{}
+		}
+		w.ruled[p.id()] = true
+	}
 }
 
 func (w *Watcher) isEvery() bool {
@@ -101,7 +107,7 @@ func (w *Watcher) lastChanges(ctx context.Context, items []*item, from Revision)
 }
 
 func (w *Watcher) revokedSince(ctx context.Context, it *item, from Revision) (bool, error) {
-	if it.deleted || it.rules <= from {
+	if _, hidden := w.hidden[it.name()]; hidden || it.deleted || it.rules <= from {
 		return false, nil
 	}
 	now, err := w.mayReadItem(ctx, it)

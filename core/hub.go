@@ -18,19 +18,13 @@ type hub struct {
 	interests  map[EnvID]*interests
 	watchers   map[*Watcher]struct{}
 	patterns   int
+	policy     *uint64  // the generation of the policy that watchers are judged by; nil: not known yet
+	governed   Revision // how far commits may have been judged by another policy
 
 	ticks atomic.Int64 // of hubTick, a coarse clock for bookmarks
 }
 
-// interests is the index from what may change to who wants to know.
-type interests struct {
-	exact map[string]watcherSet // by key
-	below map[string]watcherSet // by namespace, RootName for all
-}
-
-type watcherSet map[*Watcher]struct{}
-
-// hubTick is how often the hub looks for what time alone brings about: bookmarks that are due, another policy.
+// hubTick is how often the hub looks for what no commit tells of: bookmarks that are due, another policy.
 const (
 	hubTick       = 250 * time.Millisecond
 	bookmarkTicks = 45 * 4 // 45 s, so that a bookmark is never older than 60 s
@@ -44,7 +38,7 @@ func newHub(t *tail) *hub {
 func (h *hub) run(ctx context.Context, generation func() uint64) {
 	ticker := time.NewTicker(hubTick)
 	defer ticker.Stop()
-	last := generation()
+	h.govern(generation())
 	for {
 		select {
 		case <-ctx.Done():
@@ -53,11 +47,36 @@ func (h *hub) run(ctx context.Context, generation func() uint64) {
 			h.catchUp()
 		case <-ticker.C:
 			h.ticks.Add(1)
-			g := generation()
-			h.remind(g != last)
-			last = g
+			h.govern(generation())
+			h.remind()
 		}
 	}
+}
+
+// govern is told the generation of the policy. When it is another one every watcher begins anew, and so will whoever
+// resumes from before this.
+func (h *hub) govern(generation uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.policy != nil && *h.policy != generation {
+		h.governed = h.dispatched
+		h.restart()
+	}
+	h.policy = &generation
+}
+
+// restart makes every watcher forget and begin anew; h.mu is held.
+func (h *hub) restart() {
+	for w := range h.watchers {
+		w.forget()
+	}
+}
+
+// outlived reports whether what was sent up to a revision may have been judged by a policy that is no more.
+func (h *hub) outlived(rev Revision) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.governed > 0 && rev <= h.governed
 }
 
 // catchUp dispatches all that the ring holds beyond the last commit dispatched.
@@ -89,26 +108,13 @@ func (h *hub) dispatch(p *published) {
 	if p.revision <= h.dispatched {
 		return
 	}
+	push := func(s watcherSet) { s.push(p) }
 	for i := range p.changes {
 		c := &p.changes[i]
-		in := h.interests[c.env]
-		if in == nil {
-			continue
-		}
-		in.exact[c.name].push(p)
-		in.below[RootName].push(p)
-		for i := 1; i < len(c.name); i++ {
-			if separator(c.name[i]) {
-				in.below[c.name[:i]].push(p)
-			}
-		}
+		h.interests[c.env].changed(c.name, push)
 	}
 	for _, ns := range p.ruled {
-		for w := range h.watchers {
-			if w.env == ns.env && w.meets(ns.name) {
-				w.push(p)
-			}
-		}
+		h.interests[ns.env].ruled(ns.name, push)
 	}
 	h.advance(p.revision)
 }
@@ -137,12 +143,12 @@ func (h *hub) overrun(to Revision) {
 	h.advance(to)
 }
 
-// remind wakes watchers whose bookmark is due, or all of them when earlier decisions no longer hold.
-func (h *hub) remind(redecide bool) {
+// remind wakes watchers whose bookmark is due.
+func (h *hub) remind() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for w := range h.watchers {
-		w.remind(h.ticks.Load(), redecide)
+		w.remind(h.ticks.Load())
 	}
 }
 
@@ -171,9 +177,8 @@ func (h *hub) await(ctx context.Context, rev Revision) error {
 func (h *hub) reset(to Revision) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for w := range h.watchers {
-		w.remind(h.ticks.Load(), true)
-	}
+	h.restart()
+	h.governed = min(h.governed, to)
 	h.advance(to)
 }
 
@@ -198,34 +203,16 @@ func (h *hub) remove(w *Watcher) {
 
 // follow and drop note and forget one pattern of a watcher; h.mu is held.
 func (h *hub) follow(w *Watcher, p Pattern) {
-	in := h.interests[w.env]
-	if in == nil {
-		in = &interests{exact: map[string]watcherSet{}, below: map[string]watcherSet{}}
-		h.interests[w.env] = in
+	if h.interests[w.env] == nil {
+		h.interests[w.env] = newInterests()
 	}
-	sets, name := in.sets(p)
-	if sets[name] == nil {
-		sets[name] = watcherSet{}
-	}
-	sets[name][w] = struct{}{}
+	h.interests[w.env].add(w, p)
 	h.patterns++
 }
 
 func (h *hub) drop(w *Watcher, p Pattern) {
-	in := h.interests[w.env]
-	sets, name := in.sets(p)
-	delete(sets[name], w)
-	if len(sets[name]) == 0 {
-		delete(sets, name)
-	}
+	h.interests[w.env].remove(w, p)
 	h.patterns--
-}
-
-func (in *interests) sets(p Pattern) (map[string]watcherSet, string) {
-	if p.Below != "" {
-		return in.below, p.Below
-	}
-	return in.exact, p.Exact
 }
 
 func (h *hub) counts() (watchers, patterns int) {

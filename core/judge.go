@@ -1,6 +1,9 @@
 package core
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
 // follows is what a watcher follows, by what it follows. It is replaced, never changed.
 type follows map[patternID]follow
@@ -35,32 +38,37 @@ func (f follows) want(name string, rev Revision) bool {
 	return false
 }
 
-// deliver turns one commit into the events that the watcher may see. A commit that ruled one of its namespaces anew makes
-// it forget and begin again.
+// patternSet is a set of patterns; nil is empty.
+type patternSet map[patternID]bool
+
+// deliver turns one commit into the events that the watcher may see. Patterns of which it ruled a namespace anew get none:
+// they are forgotten, and begin again.
 func (w *Watcher) deliver(ctx context.Context, p *published) error {
 	w.mu.Lock()
 	followed := w.follows
 	w.mu.Unlock()
-	if followed.ruledBy(w.env, p) {
-		w.restart()
-		return nil
+	if followed.ruledBy(w.env, p, &w.ruled); len(w.ruled) > 0 {
+		followed = maps.Clone(followed)
+		maps.DeleteFunc(followed, func(id patternID, _ follow) bool { return w.ruled[id] })
 	}
 	return w.emit(ctx, p, 0, func(name string) bool { return followed.want(name, p.revision) })
 }
 
-// ruledBy reports whether a commit changed the rules of a namespace that one of the patterns meets.
-func (f follows) ruledBy(env EnvID, p *published) bool {
+// ruledBy adds those of the patterns to a set that meet a namespace whose rules a commit changed.
+func (f follows) ruledBy(env EnvID, p *published, into *patternSet) {
 	for _, ns := range p.ruled {
 		if ns.env != env {
 			continue
 		}
-		for _, one := range f {
+		for id, one := range f {
 			if one.since < p.revision && one.meetsNamespace(ns.name) {
-				return true
+				if *into == nil {
+					*into = patternSet{}
+				}
+				(*into)[id] = true
 			}
 		}
 	}
-	return false
 }
 
 // emit puts out the events of a commit's changes after the first sub, as far as they are wanted and may be seen. All but
@@ -123,6 +131,10 @@ func (w *Watcher) judge(ctx context.Context, p *published, c *publishedChange) (
 		case err != nil || !before && !now:
 			return "", err
 		case before && !now:
+			if _, hidden := w.hidden[c.name]; hidden {
+				delete(w.hidden, c.name)
+				return "", nil
+			}
 			return EventRevoked, nil
 		case !before:
 			kind = EventGranted
@@ -134,12 +146,24 @@ func (w *Watcher) judge(ctx context.Context, p *published, c *publishedChange) (
 		it, chain := w.engine.index.view(w.env, KindKey, c.name)
 		if it != nil && (it.rules > p.revision || chain != c.chain) {
 			still, err := w.mayRead(ctx, c.name, it.acl, chain, !it.deleted)
+			if err == nil && !still && (kind == EventGranted || !c.Was.Exists || c.Was.Deleted) {
+				w.hide(c.name)
+			}
 			if err != nil || !still {
 				return "", err
 			}
 		}
 	}
+	delete(w.hidden, c.name)
 	return kind, nil
+}
+
+// hide notes that a key would have been shown for the first time, and was not.
+func (w *Watcher) hide(name string) {
+	if w.hidden == nil {
+		w.hidden = map[string]struct{}{}
+	}
+	w.hidden[name] = struct{}{}
 }
 
 func (w *Watcher) mayRead(ctx context.Context, name string, acl *Rules, chain *Chain, exists bool) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,8 +20,13 @@ type Watcher struct {
 	notify func()
 	told   int64 // the hub's tick of the last event
 	out    []Event
-	spoke  bool   // Next has returned an event since it last had nothing
-	work   []step // what must be done before the queue goes on
+	spoke  bool                // Next has returned an event since it last had nothing
+	work   []step              // what must be done before the queue goes on
+	ruled  patternSet          // patterns that begin anew before the queue goes on, because a namespace was ruled anew
+	hidden map[string]struct{} // keys that began to be readable and were not shown, because that right was lost since
+
+	renewed atomic.Pointer[renewal] // what Renew brought, until Next takes it up
+	anew    atomic.Bool             // earlier decisions no longer hold: forget everything, and take a snapshot
 
 	mu        sync.Mutex
 	follows   follows
@@ -31,7 +37,6 @@ type Watcher struct {
 	position  Revision // everything up to here is delivered, queued, or not of interest
 	behind    bool     // the queue was dropped: what followed position must be found in the index
 	every     bool
-	redecide  bool // earlier decisions no longer hold: forget, and take a snapshot
 	bookmark  bool // one is due
 	scheduled bool // notify was called, and Next has not yet said that there is nothing
 	closed    bool
@@ -43,8 +48,22 @@ type follow struct {
 	since Revision
 }
 
-// step is a piece of a catch-up: it puts events into w.out, and is done when it returns true.
-type step func(ctx context.Context) (done bool, err error)
+// step is a piece of a catch-up: do puts events into w.out, and is done when it returns true.
+type step struct {
+	do     func(ctx context.Context) (done bool, err error)
+	answer bool // it answers a message: it is due even if the catch-up is not
+}
+
+// later puts a piece of a catch-up behind those that there are.
+func (w *Watcher) later(do func(ctx context.Context) (done bool, err error)) {
+	w.work = append(w.work, step{do: do})
+}
+
+// renewal is another token of the same principal.
+type renewal struct {
+	subject *Subject
+	alike   func(was, is *Subject) bool
+}
 
 // Bounds of a watcher's queue; beyond them it is given the last change of each key instead.
 const (
@@ -104,33 +123,25 @@ func (w *Watcher) fallBehind() {
 	wake()
 }
 
-// remind notes what time brings about.
-func (w *Watcher) remind(tick int64, redecide bool) {
+// remind notes that a bookmark is due, if one is.
+func (w *Watcher) remind(tick int64) {
 	w.mu.Lock()
 	wake := func() {}
-	if len(w.follows) > 0 {
-		if redecide {
-			w.redecide = true
-			wake = w.wake()
-		} else if !w.scheduled && tick-w.told >= bookmarkTicks {
-			w.bookmark = true
-			wake = w.wake()
-		}
+	if len(w.follows) > 0 && !w.scheduled && tick-w.told >= bookmarkTicks {
+		w.bookmark = true
+		wake = w.wake()
 	}
 	w.mu.Unlock()
 	wake()
 }
 
-// meets reports whether a followed pattern selects keys of a namespace.
-func (w *Watcher) meets(ns string) bool {
+// forget notes that earlier decisions no longer hold. One that follows nothing yet is told, too: it may be about to.
+func (w *Watcher) forget() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, f := range w.follows {
-		if f.meetsNamespace(ns) {
-			return true
-		}
-	}
-	return false
+	w.anew.Store(true)
+	wake := w.wake()
+	w.mu.Unlock()
+	wake()
 }
 
 // do puts a job for Next.
@@ -162,19 +173,20 @@ func (w *Watcher) Expiring(at time.Time) {
 	w.say(func() Event { return Event{Kind: EventExpiring, Expires: at, Position: w.at(w.seen())} })
 }
 
-// Renew goes on for the same principal with another token. If its claims say something else, what was sent under the old
-// ones is forgotten.
-func (w *Watcher) Renew(s *Subject) {
-	w.do(func(context.Context) error {
-		changed := !reflect.DeepEqual(lasting(w.caller.Subject.Claims), lasting(s.Claims))
-		w.caller.Subject = s
-		if changed {
-			w.mu.Lock()
-			w.redecide = len(w.follows) > 0
-			w.mu.Unlock()
-		}
-		return nil
-	})
+// Renew goes on for the same principal with another token, from the next event on. If alike says that its rights may be
+// others, what was sent under the old one is forgotten.
+func (w *Watcher) Renew(s *Subject, alike func(was, is *Subject) bool) {
+	w.renewed.Store(&renewal{s, alike})
+	w.mu.Lock()
+	wake := w.wake()
+	w.mu.Unlock()
+	wake()
+}
+
+// Alike reports whether two subjects are the same but for the claims that every token has anew. It is for a Renew under a
+// policy of which is not known which claims it reads.
+func Alike(was, is *Subject) bool {
+	return was.Username == is.Username && reflect.DeepEqual(lasting(was.Claims), lasting(is.Claims))
 }
 
 // lasting returns the claims that do not change with every token.
@@ -202,8 +214,20 @@ func (w *Watcher) Next(ctx context.Context) (ev Event, ok bool, err error) {
 			return ev, true, nil
 		}
 		w.out = nil
+		if r := w.renewed.Swap(nil); r != nil { // also in the midst of a catch-up: none goes on under a token of before
+			if !r.alike(w.caller.Subject, r.subject) {
+				w.anew.Store(true)
+			}
+			w.caller.Subject = r.subject
+		}
+		if w.anew.Swap(false) {
+			if err := w.restart(ctx, true); err != nil {
+				return Event{}, false, err
+			}
+			continue
+		}
 		if len(w.work) > 0 {
-			done, err := w.work[0](ctx)
+			done, err := w.work[0].do(ctx)
 			if err != nil {
 				return Event{}, false, err
 			}
@@ -230,10 +254,9 @@ func (w *Watcher) advance(ctx context.Context) (bool, error) {
 		w.jobs = w.jobs[1:]
 		w.mu.Unlock()
 		return true, job(ctx)
-	case w.redecide:
+	case len(w.ruled) > 0:
 		w.mu.Unlock()
-		w.restart()
-		return true, nil
+		return true, w.restart(ctx, false)
 	case w.behind && w.every:
 		w.mu.Unlock()
 		return false, ErrSlow
@@ -251,6 +274,10 @@ func (w *Watcher) advance(ctx context.Context) (bool, error) {
 	case w.bookmark:
 		w.mu.Unlock()
 		w.mark()
+		return true, nil
+	}
+	if w.anew.Load() || w.renewed.Load() != nil { // since Next looked
+		w.mu.Unlock()
 		return true, nil
 	}
 	w.queue = nil

@@ -11,7 +11,6 @@ import (
 // guard is an auth.Guard in the shape that a watch asks.
 type guard struct {
 	*auth.Guard
-	verify func(ctx context.Context, token string) (*core.Subject, error)
 	health func() string // of the keys
 }
 
@@ -43,7 +42,7 @@ func (s *Server) openGuard() (guard, error) {
 		auth.NewGuard(verifier, auth.GuardOptions{
 			Limit: s.settings.RateLimit, Shared: s.backend.Limiter, Proxies: proxies, Logger: s.log,
 		}),
-		verifier.Verify, verifier.Health,
+		verifier.Health,
 	}, nil
 }
 

@@ -118,8 +118,8 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 
 	// How they ask.
 	server.watch = watch.New(engine, watch.Options{
-		Authenticate: guard.Admit, Verify: guard.verify, Take: guard.take, Stray: guard.stray, Address: guard.Address,
-		MaxConnections: s.MaxConnections, AllowOrigins: s.AllowOrigins, Logger: logger,
+		Authenticate: guard.Admit, Verify: guard.Guard.Authenticate, Take: guard.take, Stray: guard.stray, Address: guard.Address,
+		Alike: authorizer.Alike, MaxConnections: s.MaxConnections, AllowOrigins: s.AllowOrigins, Logger: logger,
 	})
 	handler := rest.New(engine, rest.Options{
 		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied,

@@ -195,6 +195,8 @@ func closeOf(err error) (code int, reason string) {
 		return wire.CloseSlow, "too slow for every event"
 	case errors.Is(kind, core.ErrUnauthenticated):
 		return wire.CloseToken, "token is not valid"
+	case errors.Is(kind, core.ErrRateLimited):
+		return wire.CloseRate, reasonOf(err)
 	case errors.Is(kind, core.ErrForbidden), errors.Is(kind, core.ErrNotFound):
 		return wire.CloseForbidden, reasonOf(err)
 	case errors.Is(kind, core.ErrUnavailable):

@@ -31,6 +31,7 @@ type fixture struct {
 	rights  *rights
 	client  *http.Client
 	budget  map[string]int // requests left, by principal; absent: no limit
+	failed  map[string]int // tokens that did not verify, by address
 	issued  time.Time
 	mu      sync.Mutex
 }
@@ -39,7 +40,7 @@ type fixture struct {
 func run(t *testing.T, o Options, test func(f *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, rights: &rights{denied: map[string]bool{}}, budget: map[string]int{}, issued: time.Now()}
+		f := &fixture{t: t, rights: &rights{denied: map[string]bool{}}, budget: map[string]int{}, failed: map[string]int{}, issued: time.Now()}
 		backend := memory.Open(memory.Options{})
 		engine, err := core.Open(t.Context(), backend, core.Options{Authorizer: f.rights})
 		if err != nil {
@@ -53,7 +54,7 @@ func run(t *testing.T, o Options, test func(f *fixture)) {
 			}
 		})
 		f.engine = engine
-		o.Authenticate, o.Verify, o.Take = f.authenticate, f.verify, f.take
+		o.Authenticate, o.Verify, o.Take = f.authenticate, f.verified, f.take
 		f.handler = New(engine, o)
 		pipes := make(listener)
 		f.pipes = pipes
@@ -84,6 +85,20 @@ func (f *fixture) authenticate(r *http.Request) (*core.Subject, core.Budget, err
 		return nil, core.Budget{}, err
 	}
 	return s, f.take(r.Context(), s.Username, 1), nil
+}
+
+// verified gives every address ten failures.
+func (f *fixture) verified(ctx context.Context, token, address string) (*core.Subject, core.Budget, error) {
+	s, err := f.verify(ctx, token)
+	if !errors.Is(err, core.ErrUnauthenticated) {
+		return s, core.Budget{Allowed: true}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed[address]++; f.failed[address] > 10 {
+		return nil, core.Budget{Limit: 10}, core.Errorf(core.ErrRateLimited, "Exceed 10 failed authentications/min")
+	}
+	return nil, core.Budget{Allowed: true, Limit: 10, Remaining: 10 - f.failed[address]}, err
 }
 
 func (f *fixture) verify(_ context.Context, token string) (*core.Subject, error) {

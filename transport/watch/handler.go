@@ -9,7 +9,7 @@
 // Where the contract leaves it open:
 //
 //   - A message over the principal's rate limit is an error event, rate_limited, and changes nothing; at the login by a
-//     first message it closes 4429. A token that cannot be verified just now is an error event, unavailable.
+//     first message it closes 4429, and so does a token that does not verify where the address had too many of them. A token that cannot be verified just now is an error event, unavailable.
 //   - A login to an environment that does not exist is an error event, environment_not_found, and closes 4403.
 //   - A store that is away closes 1013, a defect 1011. Messages that nobody waits the answers of, a thousand, close 4408.
 //   - On the URL, what would be an error event in a message is a 400. Server-sent events that the policy denies are a 403,
@@ -37,8 +37,12 @@ type Options struct {
 	// Authenticate verifies the token in a request's Authorization and counts the request against the principal's rate
 	// limit. The Budget is told even where there is an error.
 	Authenticate func(*http.Request) (*core.Subject, core.Budget, error)
-	// Verify verifies a token that came in a subprotocol or message.
-	Verify func(ctx context.Context, token string) (*core.Subject, error)
+	// Verify verifies a token that came in a subprotocol or message, and counts one that does not verify against the address
+	// that it came from. The Budget is the address's.
+	Verify func(ctx context.Context, token, address string) (*core.Subject, core.Budget, error)
+	// Alike reports whether the policy makes no difference between a principal's old token and a fresh one; where it may, what
+	// was sent is forgotten. nil: core.Alike.
+	Alike func(was, is *core.Subject) bool
 	// Take counts n requests against a principal's rate limit. nil: no limit.
 	Take func(ctx context.Context, principal string, n int) core.Budget
 
@@ -89,9 +93,12 @@ func New(engine *core.Engine, o Options) *Handler {
 		}
 	}
 	if o.Verify == nil {
-		o.Verify = func(context.Context, string) (*core.Subject, error) {
-			return nil, core.Errorf(core.ErrUnauthenticated, "Invalid JWT")
+		o.Verify = func(context.Context, string, string) (*core.Subject, core.Budget, error) {
+			return nil, core.Budget{}, core.Errorf(core.ErrUnauthenticated, "Invalid JWT")
 		}
+	}
+	if o.Alike == nil {
+		o.Alike = core.Alike
 	}
 	if o.Take == nil {
 		o.Take = func(context.Context, string, int) core.Budget { return core.Budget{Allowed: true} }

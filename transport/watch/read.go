@@ -114,7 +114,7 @@ func (c *conn) login(token string) bool {
 		c.end(wire.CloseToken, "the first message must bring a token")
 		return false
 	}
-	subject, err := c.h.o.Verify(ctx, token)
+	subject, _, err := c.h.o.Verify(ctx, token, c.reader.caller.Address)
 	if err == nil {
 		if budget := c.h.o.Take(ctx, subject.Username, 2); !budget.Allowed {
 			c.end(wire.CloseRate, reasonOf(exceeded(budget)))
@@ -152,10 +152,13 @@ func (c *conn) renew(w *core.Watcher, m message) bool {
 	if m.token == "" {
 		return true
 	}
-	subject, err := c.h.o.Verify(ctx, m.token)
+	subject, _, err := c.h.o.Verify(ctx, m.token, c.reader.caller.Address)
 	switch {
 	case err != nil && errors.Is(core.KindOf(err), core.ErrUnavailable):
 		w.Fail(m.id, codeUnavailable, sentence(err))
+		return false
+	case err != nil && errors.Is(core.KindOf(err), core.ErrRateLimited):
+		c.end(wire.CloseRate, reasonOf(err))
 		return false
 	case err != nil:
 		c.end(wire.CloseToken, "token is not valid")
@@ -166,7 +169,7 @@ func (c *conn) renew(w *core.Watcher, m message) bool {
 	}
 	c.reader.caller.Subject = subject
 	c.valid.set(subject)
-	w.Renew(subject)
+	w.Renew(subject, c.h.o.Alike)
 	return true
 }
 
