@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -22,13 +23,16 @@ var shipped embed.FS
 // policy is a set that has compiled, with the rules that are always there.
 type policy struct {
 	generation uint64
-	query      ast.Body // binds answerVar
+	digest     string              // of all that decides
+	set        atomic.Pointer[Set] // what was loaded; its revision may change, what is in it not
+	query      ast.Body            // binds answerVar
 	compiler   *ast.Compiler
 	store      storage.Store
 	txn        storage.Transaction // stays open: nobody writes to the store
 	data       baseData
 	reads      reads
-	reaches    bool // hosts, by http.send
+	reaches    bool      // hosts, by http.send
+	memos      sync.Pool // of *memo
 }
 
 const (
@@ -58,7 +62,8 @@ func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, err
 	if len(compiler.GetRulesExact(ast.MustParseRef(decisionPath))) == 0 {
 		return nil, core.Errorf(core.ErrInvalid, "Policy does not define %s", decisionPath)
 	}
-	query, err := compiler.QueryCompiler().Compile(ast.MustParseBody(string(answerVar) + " = " + decisionPath))
+	question := ast.NewBody(ast.Equality.Expr(ast.NewTerm(answerVar), ast.NewTerm(answering(compiler))))
+	query, err := compiler.QueryCompiler().Compile(question)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -70,11 +75,45 @@ func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, err
 	return &policy{query: query, compiler: compiler, store: store, txn: txn, data: data, reads: readsOf(compiler), reaches: reaches}, nil
 }
 
+// answering is the rule that decides: decisionPath's, or the one that it does nothing but name, as in the shipped set, which
+// saves a copy of each answer.
+func answering(c *ast.Compiler) ast.Ref {
+	path := ast.MustParseRef(decisionPath)
+	for {
+		rules := c.GetRulesExact(path)
+		if len(rules) != 1 {
+			return path
+		}
+		named := alias(rules[0])
+		if named == nil || len(c.GetRulesExact(named)) == 0 {
+			return path
+		}
+		path = named
+	}
+}
+
+// alias returns the rule that another is a mere name of, nil if it is more. Compiled, "a := data.b" is "a := x if x = data.b".
+func alias(r *ast.Rule) ast.Ref {
+	if len(r.Head.Args) > 0 || r.Head.Key != nil || r.Else != nil || len(r.Body) != 1 {
+		return nil
+	}
+	e := r.Body[0]
+	if !e.IsEquality() || e.Negated || len(e.With) > 0 || !e.Operand(0).Equal(r.Head.Value) {
+		return nil
+	}
+	named, ok := e.Operand(1).Value.(ast.Ref)
+	if _, variable := r.Head.Value.Value.(ast.Var); !ok || !variable || !named.HasPrefix(ast.DefaultRootRef) || !named.IsGround() {
+		return nil
+	}
+	return named
+}
+
 // parse reads the shipped modules and the set's, which may not touch what is always there.
 func parse(set Set) (map[string]*ast.Module, error) {
 	modules := map[string]*ast.Module{}
 	files := []string{"acl.rego"}
-	if len(set.Modules) == 0 {
+	own := set.rules()
+	if len(own) == 0 {
 		files = append(files, "authz.rego")
 	}
 	for _, file := range files {
@@ -86,7 +125,7 @@ func parse(set Set) (map[string]*ast.Module, error) {
 			return nil, err
 		}
 	}
-	for _, file := range slices.Sorted(maps.Keys(set.Modules)) {
+	for _, file := range own {
 		m, err := ast.ParseModuleWithOpts(file, set.Modules[file], regoV1())
 		if err != nil {
 			return nil, refused(err)

@@ -36,11 +36,17 @@ func (p *policy) evaluate(ctx context.Context, input ast.Value, at time.Time, tr
 	}
 	end := limit{ctx: ctx}
 	defer time.AfterFunc(timeLimit, end.Cancel).Stop()
+	m, _ := p.memos.Get().(*memo)
+	if m == nil {
+		m = newMemo()
+	}
 	results, answer := 0, (*ast.Term)(nil)
-	err = p.ask(input, at, &end, tracers).Iter(ctx, func(r topdown.QueryResult) error {
+	err = p.ask(input, at, &end, tracers).WithVirtualCache(m).Iter(ctx, func(r topdown.QueryResult) error {
 		results, answer = results+1, r[answerVar]
 		return nil
 	})
+	m.reset() // where the run panicked, it is left to the collector
+	p.memos.Put(m)
 	switch { // a run that ended by itself, but late, has not decided
 	case ctx.Err() != nil:
 		return core.Decision{}, context.Cause(ctx)
