@@ -29,10 +29,12 @@ type Options struct {
 }
 
 // Set is an operator's policy. Its modules, Rego by file name, replace the shipped package dynconfig.authz and must define
-// data.dynconfig.authz.decision. Data is what they find under data, beside dynconfig.config.
+// data.dynconfig.authz.decision; files that end in _test.rego are for its tests alone. Data is what they find under data,
+// beside dynconfig.config. Revision names the set, for those who ask what decided.
 type Set struct {
-	Modules map[string]string
-	Data    map[string]any
+	Modules  map[string]string
+	Data     map[string]any
+	Revision string
 }
 
 const (
@@ -102,15 +104,22 @@ func checkAdmins(admins []string) error {
 }
 
 // Load puts a set in the place of the present one if it compiles; otherwise the present one stays. Accesses go on
-// meanwhile, each decided by either.
+// meanwhile, each decided by either. A set that is the present one but for its revision changes no answer: it gets that
+// revision and no generation.
 func (a *Authorizer) Load(ctx context.Context, set Set) error {
 	a.loading.Lock()
 	defer a.loading.Unlock()
+	digest := a.Digest(set)
+	if p := a.current.Load(); p != nil && p.digest == digest {
+		p.set.Store(&set)
+		return nil
+	}
 	p, err := compile(ctx, set, a.admins, a.hosts)
 	if err != nil {
 		return err
 	}
-	p.generation = a.Generation() + 1
+	p.generation, p.digest = a.Generation()+1, digest
+	p.set.Store(&set)
 	a.current.Store(p)
 	a.answers.InvalidateAll() // the old ones can never be asked again
 	return nil

@@ -7,9 +7,16 @@ import (
 
 // PolicySet is a policy as it is sent: what PUT /policy, POST /policy/test and a replay take.
 type PolicySet struct {
-	Modules map[string]string `json:"modules" doc:"Rego by file name; none: the shipped rules alone."`
+	Modules map[string]string `json:"modules" doc:"Rego by file name; none: the shipped rules alone. Files that end in _test.rego are for its tests alone."`
 	Data    json.RawMessage   `json:"data,omitempty" doc:"An object that the modules find under data."`
 	Note    string            `json:"note,omitempty" doc:"Why, for the history."`
+}
+
+// PutPolicy is how to put a set.
+type PutPolicy struct {
+	DryRun  bool          // check it only
+	Confirm time.Duration // it makes room for the one before unless it is confirmed within this; 0: it stays
+	IfMatch []string      // revisions of which one must be the present one; nil: any
 }
 
 // PolicyState answers GET /policy, and whatever changes it.
@@ -128,8 +135,8 @@ type Holder struct {
 type ReplayRequest struct {
 	PolicySet
 	Revision string    `json:"revision,omitempty" doc:"A stored set, instead of modules."`
-	Since    time.Time `json:"since" doc:"Decisions from then on."`
-	Until    time.Time `json:"until" doc:"Decisions before then; absent: now."`
+	Since    time.Time `json:"since,omitzero" doc:"Decisions from then on; absent: all there are."`
+	Until    time.Time `json:"until,omitzero" doc:"Decisions before then; absent: now."`
 }
 
 // Replayed answers POST /policy/replay.

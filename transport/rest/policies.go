@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/wire"
@@ -11,7 +10,7 @@ import (
 // Policies is what the /policy routes call. Every method authorizes its caller by itself.
 type Policies interface {
 	State(ctx context.Context, c core.Caller) (wire.PolicyState, error)
-	Put(ctx context.Context, c core.Caller, set wire.PolicySet, o PutPolicy) (wire.PolicyState, error)
+	Put(ctx context.Context, c core.Caller, set wire.PolicySet, o wire.PutPolicy) (wire.PolicyState, error)
 	Confirm(ctx context.Context, c core.Caller, revision string) (wire.PolicyState, error)
 	Rollback(ctx context.Context, c core.Caller, revision, note string) (wire.PolicyState, error)
 	History(ctx context.Context, c core.Caller, limit int) (wire.PolicyHistory, error)
@@ -20,11 +19,4 @@ type Policies interface {
 	WhoCan(ctx context.Context, c core.Caller, q wire.Question) (wire.WhoCan, error)
 	Replay(ctx context.Context, c core.Caller, r wire.ReplayRequest) (wire.Replayed, error)
 	Decisions(ctx context.Context, c core.Caller, f wire.DecisionFilter) (wire.Decisions, error)
-}
-
-// PutPolicy is how to put a set.
-type PutPolicy struct {
-	DryRun  bool          // check it only
-	Confirm time.Duration // it makes room for the one before unless it is confirmed within this; 0: it stays
-	IfMatch []string      // revisions of which one must be the present one; nil: any
 }
