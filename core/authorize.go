@@ -11,7 +11,8 @@ func (e *Engine) decide(ctx context.Context, c *Caller, ask Access) (Decision, e
 	if c.Subject == nil {
 		return Decision{}, Errorf(ErrUnauthenticated, "Invalid JWT")
 	}
-	ask.Environment, ask.Address, ask.Time, ask.Request = c.Environment, c.Address, e.now(), c.RequestID
+	ask.Environment, ask.Address, ask.Time = c.Environment, c.Address, e.now()
+	ask.Request, ask.Supposed = c.RequestID, c.supposed
 	d, err := e.options.Authorizer.Authorize(ctx, c.Subject, ask)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -35,6 +36,7 @@ func (e *Engine) settle(ctx context.Context, c *Caller, ask Access) (Decision, e
 
 // may is settle where only the answer counts.
 func (e *Engine) may(ctx context.Context, c *Caller, ask Access) (bool, error) {
+	ask.Hides = true
 	d, err := e.settle(ctx, c, ask)
 	return d.Allow, err
 }

@@ -248,7 +248,11 @@ type Access struct {
 	Changes     Changes
 	Address     string
 	Time        time.Time
-	Request     string // the id of the request that asks, for records of the decision: no policy sees it
+
+	// For records of the decision; no policy sees them.
+	Request  string // the id of the request that asks
+	Hides    bool   // a denial leaves something out of an answer, and refuses nothing
+	Supposed bool   // nobody asks: it is found out what somebody would be told
 }
 
 // Grant is the line that allowed an access.

@@ -73,7 +73,7 @@ func (f Filter) checked(c *Caller) (Filter, error) {
 		if err := CheckUsername(f.Principal); err != nil {
 			return f, err
 		}
-		f.as = &Caller{Subject: &Subject{Username: f.Principal}, Environment: c.Environment, RequestID: c.RequestID}
+		f.as = &Caller{Subject: &Subject{Username: f.Principal}, Environment: c.Environment, RequestID: c.RequestID, supposed: true}
 	}
 	return f, nil
 }

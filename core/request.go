@@ -15,6 +15,8 @@ type Caller struct {
 	Environment string
 	Address     string // of the peer, for policy and audit
 	RequestID   string // for audit and logs
+
+	supposed bool // somebody else asks what this one would be told
 }
 
 // Position is a place in the log: after commit Revision or, if Sub is not 0, after the first Sub changes of it.
