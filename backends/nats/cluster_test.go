@@ -14,12 +14,11 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// trio is a cluster of three servers on which every test has a stream of its own. Tests that take servers away come one
-// after another.
+// trio is a cluster of three servers on which every backend has a stream of its own.
 type trio struct {
 	*services.NatsCluster
-	count atomic.Int64
-	of    sync.Map // prefix by backend
+	streams, blows atomic.Int64
+	of             sync.Map // prefix by backend
 }
 
 func (m *trio) connect(t testing.TB, prefix string) *core.Backend {
@@ -33,7 +32,7 @@ func (m *trio) connect(t testing.TB, prefix string) *core.Backend {
 }
 
 func (m *trio) open(t testing.TB) *core.Backend {
-	return m.connect(t, fmt.Sprintf("test-%03d", m.count.Add(1)))
+	return m.connect(t, fmt.Sprintf("test-%03d", m.streams.Add(1)))
 }
 
 func (m *trio) prefix(b *core.Backend) string {
@@ -43,18 +42,21 @@ func (m *trio) prefix(b *core.Backend) string {
 
 func (m *trio) peer(t testing.TB, b *core.Backend) *core.Backend { return m.connect(t, m.prefix(b)) }
 
-// disturb takes away the server that leads the stream, dead or paused, and gives it back when there is another one.
+// disturb takes away a server that holds the stream, and gives it back when another one leads. One after the other it is
+// the leader, killed and then paused, and one that follows, likewise.
 func (m *trio) disturb(t testing.TB, b *core.Backend) {
-	leader := m.Leader(t, m.prefix(b))
-	if m.count.Add(1)%2 == 0 {
-		leader.Kill(t)
-		m.except(leader).Leader(t, m.prefix(b))
-		leader.Start(t)
-	} else {
-		leader.Pause(t)
-		m.except(leader).Leader(t, m.prefix(b))
-		leader.Resume(t)
+	n := m.blows.Add(1) - 1
+	one := m.Leader(t, m.prefix(b))
+	if n%4 > 1 {
+		one = m.except(one).Nodes[0]
 	}
+	away, back := one.Kill, one.Start
+	if n%2 == 1 {
+		away, back = one.Pause, one.Resume
+	}
+	away(t)
+	m.except(one).Leader(t, m.prefix(b))
+	back(t)
 }
 
 func (m *trio) except(one *services.Nats) *services.NatsCluster {
@@ -67,15 +69,6 @@ func (m *trio) except(one *services.Nats) *services.NatsCluster {
 	return others
 }
 
-func TestACluster(t *testing.T) {
-	m := &trio{NatsCluster: services.StartNatsCluster(t)}
-	t.Run("goes on without the server that leads", m.goesOn)
-	t.Run("is unavailable without a majority and works again with it", m.needsMajority)
-	t.Run("loses nothing and repeats nothing while leaders die", func(t *testing.T) {
-		conformance.RunLinearizable(t, m.open, conformance.Options{Peer: m.peer, Break: m.disturb})
-	})
-}
-
 // persist commits until the outcome is known.
 func persist(t *testing.T, s core.Store, id string) (c core.Commit) {
 	t.Helper()
@@ -86,13 +79,15 @@ func persist(t *testing.T, s core.Store, id string) (c core.Commit) {
 	return c
 }
 
-func (m *trio) goesOn(t *testing.T) {
+func TestAClusterGoesOnWithoutOneOfItsServers(t *testing.T) {
+	t.Parallel()
+	m := &trio{NatsCluster: services.StartNatsCluster(t)}
 	b := m.open(t)
 	defer func() { _ = b.Close() }()
 	peer := m.peer(t, b)
 	defer func() { _ = peer.Close() }()
 	for i := range 20 {
-		if i%10 == 5 { // once killed, once paused
+		if i%5 == 2 { // the leader killed and paused, a follower killed and paused
 			m.disturb(t, b)
 		}
 		if c := persist(t, b.Store, fmt.Sprint(i)); c.Revision != core.Revision(i+1) {
@@ -108,7 +103,9 @@ func (m *trio) goesOn(t *testing.T) {
 	}
 }
 
-func (m *trio) needsMajority(t *testing.T) {
+func TestAClusterIsUnavailableWithoutAMajorityAndWorksAgainWithIt(t *testing.T) {
+	t.Parallel()
+	m := &trio{NatsCluster: services.StartNatsCluster(t)}
 	b := m.open(t)
 	defer func() { _ = b.Close() }()
 	persist(t, b.Store, "first")
@@ -141,4 +138,10 @@ func (m *trio) needsMajority(t *testing.T) {
 	if c := persist(t, b.Store, "second"); c.Revision != 2 {
 		t.Errorf("the commit of unknown outcome, repeated, is revision %d, want 2", c.Revision)
 	}
+}
+
+func TestAClusterLosesNothingAndRepeatsNothingWhileServersDie(t *testing.T) {
+	t.Parallel()
+	m := &trio{NatsCluster: services.StartNatsCluster(t)}
+	conformance.RunLinearizable(t, m.open, conformance.Options{Peer: m.peer, Break: m.disturb})
 }

@@ -112,6 +112,7 @@ func awaitEvent(t *testing.T, events <-chan core.Event, kind core.EventKind) cor
 }
 
 func TestAStreamThatIsDeletedOrEmptiedBeginsANewEpochUnderRunningEngines(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(*testing.T, jetstream.JetStream) error{
 		"deleted": func(t *testing.T, js jetstream.JetStream) error { return js.DeleteStream(t.Context(), defaultPrefix) },
 		"emptied": func(t *testing.T, js jetstream.JetStream) error {
@@ -151,6 +152,7 @@ func TestAStreamThatIsDeletedOrEmptiedBeginsANewEpochUnderRunningEngines(t *test
 }
 
 func TestTheCallAfterAStreamWasDeletedWorks(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	js := admin(t, server.URL)
 	b, _ := openAt(t, server.URL, Options{})
@@ -180,6 +182,7 @@ func TestTheCallAfterAStreamWasDeletedWorks(t *testing.T) {
 }
 
 func TestALogOfANewEpochIsNotTakenForTheOld(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	_, s := openAt(t, server.URL, Options{})
 	put(t, s, "", op("a", nil))
@@ -204,6 +207,7 @@ func TestALogOfANewEpochIsNotTakenForTheOld(t *testing.T) {
 }
 
 func TestAServerThatForgotCommitsBeginsANewEpoch(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	b, s := openAt(t, server.URL, Options{})
 	e := engineOn(t, b)
@@ -239,6 +243,7 @@ func TestAServerThatForgotCommitsBeginsANewEpoch(t *testing.T) {
 }
 
 func TestALogWithAHoleIsNotServed(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	b, s := openAt(t, server.URL, Options{})
 	var second uint64
@@ -262,6 +267,7 @@ func TestALogWithAHoleIsNotServed(t *testing.T) {
 }
 
 func TestAFullStreamSaysSoAndIsStillRead(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	_, s := openAt(t, server.URL, Options{})
 	put(t, s, "", op("a", []byte("1")))
@@ -286,6 +292,7 @@ func TestAFullStreamSaysSoAndIsStillRead(t *testing.T) {
 }
 
 func TestAServerThatStandsStillIsUnavailableAndGoesOn(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	_, s := openAt(t, server.URL, Options{Timeout: 300 * time.Millisecond})
 	first := put(t, s, "first", op("a", []byte("1")))
@@ -318,6 +325,7 @@ func TestAServerThatStandsStillIsUnavailableAndGoesOn(t *testing.T) {
 }
 
 func TestNoSecretIsInAnError(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t, `authorization { user: someone, password: "right-secret" }`)
 	for _, login := range []string{"someone:wrong-secret", "wrong-secret"} {
 		_, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://"+login+"@", 1)})

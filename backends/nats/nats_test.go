@@ -1,7 +1,10 @@
 package nats
 
 import (
+	"flag"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,58 +14,84 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // however few processors there are: tests wait for elections most of the time
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
-// servers remembers which server a backend is connected to.
-type servers struct{ of sync.Map }
+// deployments opens backends, each with a stream of its own on one server, and remembers where they are.
+type deployments struct {
+	server *services.Nats
+	count  atomic.Int64
+	of     sync.Map // deployment by backend
+}
 
-func (s *servers) connect(t testing.TB, n *services.Nats) *core.Backend {
+type deployment struct {
+	server *services.Nats
+	prefix string
+}
+
+func (d *deployments) connect(t testing.TB, at deployment) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), Config{URL: n.URL, Options: Options{SyncAlways: true}})
+	b, err := Open(t.Context(), Config{URL: at.server.URL, Options: Options{Prefix: at.prefix, SyncAlways: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.of.Store(b, n)
+	d.of.Store(b, at)
 	return b
 }
 
-func (s *servers) server(b *core.Backend) *services.Nats {
-	n, _ := s.of.Load(b)
-	return n.(*services.Nats)
+func (d *deployments) at(b *core.Backend) deployment {
+	at, _ := d.of.Load(b)
+	return at.(deployment)
 }
 
-func (s *servers) open(t testing.TB) *core.Backend { return s.connect(t, services.StartNats(t)) }
+// open opens a fresh deployment on the server that all share.
+func (d *deployments) open(t testing.TB) *core.Backend {
+	return d.connect(t, deployment{d.server, fmt.Sprintf("test-%03d", d.count.Add(1))})
+}
 
-func (s *servers) options() conformance.Options {
+// alone opens one on a server of its own.
+func (d *deployments) alone(t testing.TB) *core.Backend {
+	return d.connect(t, deployment{services.StartNats(t), ""})
+}
+
+func (d *deployments) options() conformance.Options {
 	return conformance.Options{
-		Peer: func(t testing.TB, b *core.Backend) *core.Backend { return s.connect(t, s.server(b)) },
+		Alone: d.alone,
+		Peer:  func(t testing.TB, b *core.Backend) *core.Backend { return d.connect(t, d.at(b)) },
 		Reopen: func(t testing.TB, b *core.Backend) *core.Backend {
 			if err := b.Close(); err != nil {
 				t.Error(err)
 			}
-			s.server(b).Restart(t)
-			return s.connect(t, s.server(b))
+			d.at(b).server.Restart(t)
+			return d.connect(t, d.at(b))
 		},
-		Break: func(t testing.TB, b *core.Backend) { s.server(b).Restart(t) },
+		Break: func(t testing.TB, b *core.Backend) { d.at(b).server.Restart(t) },
 	}
 }
 
-func TestConformance(t *testing.T) {
-	var s servers
-	conformance.Run(t, s.open, s.options())
+func TestConformance(t *testing.T) { // not beside others: it counts goroutines
+	d := deployments{server: services.StartNats(t)}
+	conformance.Run(t, d.open, d.options())
 }
 
 func TestModel(t *testing.T) {
-	var s servers
-	conformance.RunModel(t, s.open, s.options())
+	t.Parallel()
+	d := deployments{server: services.StartNats(t)}
+	conformance.RunModel(t, d.open, d.options())
 }
 
 func TestLinearizable(t *testing.T) {
-	var s servers
-	conformance.RunLinearizable(t, s.open, s.options())
+	t.Parallel()
+	d := deployments{server: services.StartNats(t)}
+	conformance.RunLinearizable(t, d.open, d.options())
 }
 
 func BenchmarkStore(b *testing.B) {
-	var s servers
-	conformance.Bench(b, s.open, s.options())
+	d := deployments{server: services.StartNats(b)}
+	conformance.Bench(b, d.open, d.options())
 }

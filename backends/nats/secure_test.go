@@ -52,6 +52,7 @@ func certificate(t *testing.T) (certFile, keyFile string) {
 }
 
 func TestServersAndClientsKnowEachOtherByTheirCertificates(t *testing.T) {
+	t.Parallel()
 	cert, key := certificate(t)
 	server := services.StartNatsTLS(t, cert, key)
 	for name, c := range map[string]Config{
@@ -88,6 +89,7 @@ func documentedRights(t *testing.T) string {
 }
 
 func TestTheDocumentedRightsAreEnough(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t, fmt.Sprintf(`authorization { users: [
 		{ user: admin, password: right-secret }
 		{ user: dynconfig, password: right-secret, %s }

@@ -96,6 +96,7 @@ func valueOf(t *testing.T, s core.Store, key core.Key) string {
 }
 
 func TestAStartReadsASnapshotAndWhatFollowedItAlone(t *testing.T) {
+	t.Parallel()
 	const every, commits = 50, 1234
 	server := services.StartNats(t)
 	o := Options{snapshotEvery: every}
@@ -132,6 +133,7 @@ func snapshotIsWithin(s *Store, records int) error {
 }
 
 func TestCompactionMakesRoomInTheStreamAndKeepsWhatIsNeeded(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	o := Options{snapshotEvery: 20, remember: 100 * time.Millisecond}
 	b, s := openAt(t, server.URL, o)
@@ -177,6 +179,7 @@ func TestCompactionMakesRoomInTheStreamAndKeepsWhatIsNeeded(t *testing.T) {
 }
 
 func TestValuesAreTakenWhereAMessageMayBeSmall(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t, "max_payload: 32KB")
 	_, s := openAt(t, server.URL, Options{snapshotEvery: 10})
 	large := bytes.Repeat([]byte("large"), 200_000)
@@ -190,6 +193,7 @@ func TestValuesAreTakenWhereAMessageMayBeSmall(t *testing.T) {
 }
 
 func TestWhatNothingRefersToIsSwept(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	_, s := openAt(t, server.URL, Options{remember: 100 * time.Millisecond})
 	put(t, s, "", op("large", make([]byte, core.MaxValue)))
@@ -214,6 +218,7 @@ func TestWhatNothingRefersToIsSwept(t *testing.T) {
 }
 
 func TestAWriterThatLosesTheRaceLeavesNothing(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	_, s := openAt(t, server.URL, Options{})
 	put(t, s, "", op("a", nil))
@@ -234,6 +239,7 @@ func TestAWriterThatLosesTheRaceLeavesNothing(t *testing.T) {
 }
 
 func TestARecordBehindAnotherThanItsWriterSawIsPassedOverByAll(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	_, one := openAt(t, server.URL, Options{})
 	_, two := openAt(t, server.URL, Options{})
@@ -261,6 +267,7 @@ func TestARecordBehindAnotherThanItsWriterSawIsPassedOverByAll(t *testing.T) {
 }
 
 func TestANodeHasOneConsumer(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	js := admin(t, server.URL)
 	for nodes := 1; nodes <= 2; nodes++ {
@@ -277,6 +284,7 @@ func TestANodeHasOneConsumer(t *testing.T) {
 }
 
 func TestStreamsThatAreNotOursAreRefused(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	js := admin(t, server.URL)
 	for name, c := range map[string]jetstream.StreamConfig{
@@ -295,6 +303,7 @@ func TestStreamsThatAreNotOursAreRefused(t *testing.T) {
 }
 
 func TestPowerLossIsWarnedOf(t *testing.T) {
+	t.Parallel()
 	server := services.StartNats(t)
 	for _, always := range []bool{false, true} {
 		var log bytes.Buffer
