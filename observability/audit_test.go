@@ -237,7 +237,7 @@ func writeToFullDisk(dir string) (status int) {
 	check(a.flush() == nil, "room again", a.Stats())
 	check(a.Stats() == AuditStats{Written: 150, Lost: 30}, "afterwards", a.Stats())
 	check(a.Health() == core.Degraded, "health after a loss", a.Health())
-	now = now.Add(auditLostFor)
+	now = now.Add(journalLostFor)
 	check(a.Health() == core.Healthy, "health ten minutes later", a.Health())
 	check(a.Close() == nil, "close", nil)
 	return status
@@ -264,7 +264,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		a.Append(e)
-		if n%auditBatch == 0 { // what Run does meanwhile is part of the price
+		if n%journalBatch == 0 { // what Run does meanwhile is part of the price
 			_ = a.flush()
 		}
 	}

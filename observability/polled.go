@@ -61,6 +61,16 @@ func (m *Metrics) AuditLog(stats func() AuditStats) {
 	}})
 }
 
+// DecisionLog shows a decision log's figures, asked for at each scrape.
+func (m *Metrics) DecisionLog(stats func() JournalStats) {
+	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
+	m.registry.MustRegister(&polled[JournalStats]{stats: stats, figures: []figure[JournalStats]{
+		newFigure("decision_records_total", "Records of the policy's decisions written; one may stand for several.", counter, func(s JournalStats) float64 { return float64(s.Written) }),
+		newFigure("decision_lost_total", "Records of decisions lost, because they were too many or the log could not be written for too long.", counter, func(s JournalStats) float64 { return float64(s.Lost) }),
+		newFigure("decision_waiting", "Records of decisions that wait to be written.", gauge, func(s JournalStats) float64 { return float64(s.Waiting) }),
+	}})
+}
+
 // polled is a set of figures read from one answer of stats, so that they belong together.
 type polled[S any] struct {
 	stats   func() S
