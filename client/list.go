@@ -12,6 +12,7 @@ import (
 type ListOptions struct {
 	Namespace string // keys below it; "": all
 	Access    string // "read" or "write": keys that allow it; "": read
+	Principal string // what this one may access, of the keys that the caller administers; "": the caller
 	Values    bool   // with values and versions
 	PageSize  int    // 1–1000; 0: the server's choice
 }
@@ -24,6 +25,9 @@ func (c *Client) Pages(ctx context.Context, o ListOptions) iter.Seq2[Listing, er
 	}
 	if o.Access != "" {
 		q.Set("access", o.Access)
+	}
+	if o.Principal != "" {
+		q.Set("principal", o.Principal)
 	}
 	if o.Values {
 		q.Set("values", "true")

@@ -45,6 +45,7 @@ func listCommand() *cobra.Command {
 	n.addFlags(c)
 	c.Flags().BoolVar(&o.Values, "values", false, "with versions and values")
 	c.Flags().StringVar(&o.Access, "access", "", "keys that may be accessed so: read or write")
+	c.Flags().StringVar(&o.Principal, "principal", "", "keys that this principal may access, of those that you administer")
 	return c
 }
 

@@ -18,18 +18,19 @@ const MaxBody = core.MaxValue + 6*core.MaxACLBytes + 1<<16
 // bodyTime is how long a body may take to arrive.
 const bodyTime = 30 * time.Second
 
-// body reads the whole body of a request that must be JSON. A body without Content-Type is taken for JSON.
-func (c *call) body() ([]byte, error) {
+// body reads the whole body of a request that must be JSON, of at most so many bytes. A body without Content-Type is taken
+// for JSON.
+func (c *call) body(most int64) ([]byte, error) {
 	if err := checkType(c.r.Header); err != nil {
 		return nil, err
 	}
-	tooLarge := core.Errorf(core.ErrTooLarge, "The body is larger than %d bytes", MaxBody)
-	if c.r.ContentLength > MaxBody {
+	tooLarge := core.Errorf(core.ErrTooLarge, "The body is larger than %d bytes", most)
+	if c.r.ContentLength > most {
 		return nil, tooLarge
 	}
 	rc := http.NewResponseController(c.w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTime)) // without it the server's own limits hold
-	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, MaxBody))
+	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, most))
 	_ = rc.SetReadDeadline(time.Time{})
 	var over *http.MaxBytesError
 	switch {

@@ -37,12 +37,7 @@ const cursorBlock = 64
 // that has not heard of yet would be missing from the list.
 func (c *call) seal(f core.Filter, l core.Listing) (string, error) {
 	plain := append([]byte(l.Next), 0)
-	plain = append(append(plain, l.Position.String()...), 0)
-	for len(plain)%cursorBlock != 0 {
-		plain = append(plain, 0)
-	}
-	sealed, err := c.s.o.Cursors.Seal(plain, c.bound(f))
-	return base64.RawURLEncoding.EncodeToString(sealed), err
+	return c.s.sealCursor(append(plain, l.Position.String()...), c.bound(f))
 }
 
 // open reads a cursor back, and waits until this node is where the page before was made; "" is the first page. Of another
@@ -51,18 +46,14 @@ func (c *call) open(f core.Filter, cursor string) (after string, err error) {
 	if cursor == "" {
 		return "", nil
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	var plain []byte
-	if err == nil {
-		plain, err = c.s.o.Cursors.Open(sealed, c.bound(f))
-	}
-	after, position, _ := strings.Cut(strings.TrimRight(string(plain), "\x00"), "\x00")
-	var at core.Position
-	if err == nil {
-		at, err = core.ParsePosition(position)
-	}
+	plain, err := c.s.openCursor(cursor, c.bound(f))
 	if err != nil {
-		return "", badParam("cursor", "is not one that this server gave out for this list")
+		return "", err
+	}
+	after, position, _ := strings.Cut(plain, "\x00")
+	at, err := core.ParsePosition(position)
+	if err != nil {
+		return "", errCursor()
 	}
 	if at.Epoch != c.s.engine.Head().Epoch {
 		return after, nil
@@ -72,5 +63,30 @@ func (c *call) open(f core.Filter, cursor string) (after string, err error) {
 
 // bound is what a cursor is good for. None of the parts holds a zero byte but perhaps the username, which ends it.
 func (c *call) bound(f core.Filter) []byte {
-	return []byte(strings.Join([]string{"cursor", c.in.env, string(f.Kind), f.Namespace, string(f.Access), c.subject.Username}, "\x00"))
+	return []byte(strings.Join([]string{"cursor", c.in.env, string(f.Kind), f.Namespace, string(f.Access), f.Principal, c.subject.Username}, "\x00"))
+}
+
+// sealCursor seals a text that does not end in a zero byte.
+func (s *Server) sealCursor(plain, bound []byte) (string, error) {
+	for len(plain)%cursorBlock != 0 {
+		plain = append(plain, 0)
+	}
+	sealed, err := s.o.Cursors.Seal(plain, bound)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+func (s *Server) openCursor(cursor string, bound []byte) (string, error) {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil {
+		return "", errCursor()
+	}
+	plain, err := s.o.Cursors.Open(sealed, bound)
+	if err != nil {
+		return "", errCursor()
+	}
+	return strings.TrimRight(string(plain), "\x00"), nil
+}
+
+func errCursor() error {
+	return badParam("cursor", "is not one that this server gave out for this list")
 }

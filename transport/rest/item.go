@@ -72,7 +72,7 @@ func (c *call) write(op core.WriteOp, kind core.Kind, members ...string) (core.W
 	var body []byte
 	if len(members) > 0 {
 		var err error
-		if body, err = c.body(); err != nil {
+		if body, err = c.body(MaxBody); err != nil {
 			return none, err
 		}
 		if err := readWrite(&w, body, members...); err != nil {
@@ -104,7 +104,7 @@ func (c *call) reach() error {
 
 // list answers with a page of the names that the caller may read.
 func (c *call) list(kind core.Kind, member string) error {
-	f := core.Filter{Kind: kind, Namespace: c.in.namespace, Limit: c.in.limit, Access: c.in.access, Values: c.in.values}
+	f := core.Filter{Kind: kind, Namespace: c.in.namespace, Limit: c.in.limit, Access: c.in.access, Principal: c.in.principal, Values: c.in.values}
 	var err error
 	if f.After, err = c.open(f, c.in.cursor); err != nil {
 		return err

@@ -58,11 +58,11 @@ func keyOperations() []*operation {
 		{
 			method: http.MethodGet, path: "/keys", id: "listKeys", tag: "keys", summary: "List keys",
 			about: "Lists the keys that the caller may read, in byte order. With `key`, up to 100 exact keys and their values, all at one revision. " +
-				"Watch from the first page's `revision` to follow a list without a gap.",
+				"Watch from the first page's `revision` to follow a list without a gap. With `principal`, the keys that another may read, of those that the caller administers.",
 			params: append(listParams(),
 				word("access", "Only keys that the caller may read, or may write.", []string{"read", "write"}, func(in *inputs, s string) { in.access = core.Action(s) }),
 				flag("values", "Answer with `items` too: the keys' values as far as the caller may read them.", func(in *inputs, b bool) { in.values = b }),
-				exactKeys()),
+				principalParam(), exactKeys()),
 			run: listKeys,
 			answers: []answer{{
 				status: 200, about: "A page of keys. It may be short while `nextCursor` is there.", shape: wire.Listing{},
@@ -141,8 +141,8 @@ func listKeys(c *call) error {
 	if c.in.names == nil {
 		return c.list(core.KindKey, "keys")
 	}
-	if c.in.namespace != "" || c.in.cursor != "" || c.in.limit != 0 || c.in.access != "" {
-		return badParam("key", "does not go with namespace, limit, cursor or access")
+	if c.in.namespace != "" || c.in.cursor != "" || c.in.limit != 0 || c.in.access != "" || c.in.principal != "" {
+		return badParam("key", "does not go with namespace, limit, cursor, access or principal")
 	}
 	if err := c.reach(); err != nil {
 		return err

@@ -49,7 +49,7 @@ var (
 
 // operations is the table.
 func (s *Server) operations() []*operation {
-	return slices.Concat(keyOperations(), namespaceOperations(), s.watchOperations(), s.stateOperations(), s.pageOperations())
+	return slices.Concat(keyOperations(), namespaceOperations(), policyOperations(), s.watchOperations(), s.stateOperations(), s.pageOperations())
 }
 
 // document says of an operation what OpenAPI can tell.

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/wire"
 )
 
 // inputs is what the parameters and headers of a request say. An operation reads those that its row names.
@@ -28,6 +29,11 @@ type inputs struct {
 	ifNone      *core.Match
 	min         *core.Position
 	idempotency string
+	principal   string
+	dryRun      bool
+	confirm     time.Duration
+	revisions   []string             // If-Match, where what is shown is no item
+	decisions   *wire.DecisionFilter // nil: no parameter of it was sent
 }
 
 // param is a parameter of the query or a header: what the document says of it, and how it is read.

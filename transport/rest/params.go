@@ -169,22 +169,37 @@ func listParams() []*param {
 			}
 			return core.CheckNamespace(s)
 		}),
-		query("limit", "At most so many names on the page.",
-			&huma.Schema{Type: "integer", Minimum: bound(1), Maximum: bound(core.MaxLimit), Default: core.DefaultLimit}, 100,
-			func(in *inputs, s string) error {
-				n, ok := wholeNumber(s)
-				if !ok || n < 1 || n > core.MaxLimit {
-					return badParam("limit", "must be 1 to 1000")
-				}
-				in.limit = int(n)
-				return nil
-			}),
-		query("cursor", "The `nextCursor` of the page before, with the other parameters as they were.", text(), "q9Yw3S5mD0c", func(in *inputs, s string) error {
-			in.cursor = s
-			return nil
-		}),
+		limitParam("At most so many names on the page."),
+		cursorParam(),
 		minRevision(),
 	)
+}
+
+func limitParam(about string) *param {
+	return query("limit", about, &huma.Schema{Type: "integer", Minimum: bound(1), Maximum: bound(core.MaxLimit), Default: core.DefaultLimit}, 100,
+		func(in *inputs, s string) error {
+			n, ok := wholeNumber(s)
+			if !ok || n < 1 || n > core.MaxLimit {
+				return badParam("limit", "must be 1 to 1000")
+			}
+			in.limit = int(n)
+			return nil
+		})
+}
+
+func cursorParam() *param {
+	return query("cursor", "The `nextCursor` of the page before, with the other parameters as they were.", text(), "q9Yw3S5mD0c", func(in *inputs, s string) error {
+		in.cursor = s
+		return nil
+	})
+}
+
+func principalParam() *param {
+	return query("principal", "What this principal may read or write, as far as names decide, of the keys that the caller administers; 403 if those are none.",
+		&huma.Schema{Type: "string", MinLength: whole(1), MaxLength: whole(core.MaxUsername)}, "service:ui", func(in *inputs, s string) error {
+			in.principal = s
+			return core.CheckUsername(s)
+		})
 }
 
 func bound(n float64) *float64 { return &n }

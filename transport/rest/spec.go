@@ -53,6 +53,7 @@ func newSpec(version string) *huma.OpenAPI {
 		Tags: []*huma.Tag{
 			{Name: "keys", Description: "Values under names."},
 			{Name: "namespaces", Description: "Who may what in a part of the keys."},
+			{Name: "policy", Description: "The rules that decide every access: changed, tested, explained."},
 			{Name: "watch", Description: "Changes as they happen."},
 			{Name: "server", Description: "How the server is."},
 			{Name: "documentation", Description: "What the server says of itself."},

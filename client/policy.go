@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/dynconfig/dynconfig/wire"
+)
+
+// The shapes of policy calls are those on the wire.
+type (
+	PolicySet     = wire.PolicySet
+	PolicyState   = wire.PolicyState
+	PolicyHistory = wire.PolicyHistory
+	PolicyTests   = wire.PolicyTests
+)
+
+// Policy reads the policy in force.
+func (c *Client) Policy(ctx context.Context) (PolicyState, error) {
+	return decoded[PolicyState](c.do(ctx, call{method: http.MethodGet, path: "/policy"}))
+}
+
+// PutPolicyOptions say how to put a set; the zero value puts it in force for good.
+type PutPolicyOptions struct {
+	DryRun     bool          // check it only
+	Confirm    time.Duration // the one before comes back unless ConfirmPolicy is called within this; 0: it stays
+	IfRevision string        // only if this one is in force, else core.ErrPrecondition; "": no condition
+}
+
+// PutPolicy puts a set in force. One that does not compile, whose tests fail, or that would lock its admins out is
+// core.ErrInvalid, with file, line and reason among the error's fields. A set that is in force already changes nothing, so
+// that the call may be repeated.
+func (c *Client) PutPolicy(ctx context.Context, set PolicySet, o PutPolicyOptions) (PolicyState, error) {
+	if set.Modules == nil {
+		set.Modules = map[string]string{}
+	}
+	body, err := encode(set)
+	if err != nil {
+		return PolicyState{}, err
+	}
+	r := call{method: http.MethodPut, path: "/policy", query: url.Values{}, header: http.Header{}, body: body}
+	if o.DryRun {
+		r.query.Set("dry_run", "true")
+	}
+	if o.Confirm != 0 {
+		r.query.Set("confirm", o.Confirm.String())
+	}
+	if o.IfRevision != "" {
+		r.header.Set("If-Match", `"`+o.IfRevision+`"`)
+	}
+	return decoded[PolicyState](c.do(ctx, r))
+}
+
+// ConfirmPolicy keeps a set that was put with Confirm.
+func (c *Client) ConfirmPolicy(ctx context.Context, revision string) (PolicyState, error) {
+	return post[PolicyState](ctx, c, "/policy/confirm", map[string]string{"revision": revision})
+}
+
+// RollbackPolicy puts a set of the history in force again.
+func (c *Client) RollbackPolicy(ctx context.Context, revision, note string) (PolicyState, error) {
+	body := map[string]string{"revision": revision}
+	if note != "" {
+		body["note"] = note
+	}
+	return post[PolicyState](ctx, c, "/policy/rollback", body)
+}
+
+// PolicyHistory lists the sets that were put, newest first, at most limit; 0: the server's choice.
+func (c *Client) PolicyHistory(ctx context.Context, limit int) (PolicyHistory, error) {
+	q := url.Values{}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return decoded[PolicyHistory](c.do(ctx, call{method: http.MethodGet, path: "/policy/history", query: q}))
+}
+
+// TestPolicy runs the tests of a draft at the server.
+func (c *Client) TestPolicy(ctx context.Context, set PolicySet) (PolicyTests, error) {
+	if set.Modules == nil {
+		set.Modules = map[string]string{}
+	}
+	return post[PolicyTests](ctx, c, "/policy/test", set)
+}
+
+// post sends a question or a change and reads what came of it.
+func post[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
+	text, err := encode(body)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return decoded[T](c.do(ctx, call{method: http.MethodPost, path: path, body: text}))
+}
+
+func decoded[T any](a answer, err error) (T, error) {
+	var into T
+	if err != nil {
+		return into, err
+	}
+	return into, a.decode(&into)
+}
