@@ -45,7 +45,7 @@ const (
 
 // attend compares the view with the stream, or loads it, and applies what comes until something ends it.
 func (s *Store) attend(ctx context.Context) error {
-	live, err := s.line.await(ctx)
+	live, _, err := s.line.await(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,6 +145,7 @@ func (s *Store) ready(v *view, stream jetstream.Stream) {
 	}
 	if s.view != v {
 		s.cache.reset()
+		s.line.renew() // a stream that is deleted swallows what it is just being sent
 	}
 	if s.told == "" {
 		s.told = v.keys.epoch

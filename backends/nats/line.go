@@ -17,12 +17,15 @@ type line struct {
 	mu     sync.Mutex
 	live   context.Context // ends when the connection breaks
 	cut    context.CancelFunc
+	asking context.Context // ends with it, and when what was asked will not be answered
+	end    context.CancelFunc
 	mended chan struct{} // closed when there is one again
 }
 
 func newLine(conn *natsgo.Conn) *line {
 	l := &line{mended: make(chan struct{})}
 	l.live, l.cut = context.WithCancel(context.Background())
+	l.asking, l.end = context.WithCancel(l.live)
 	conn.SetDisconnectErrHandler(func(*natsgo.Conn, error) { l.broke() })
 	conn.SetReconnectHandler(func(*natsgo.Conn) { l.mend() })
 	return l
@@ -39,42 +42,52 @@ func (l *line) mend() {
 	defer l.mu.Unlock()
 	l.cut() // whatever was under way
 	l.live, l.cut = context.WithCancel(context.Background())
+	l.asking, l.end = context.WithCancel(l.live)
 	close(l.mended)
 	l.mended = make(chan struct{})
 }
 
-// errCut is the cause of a request that ended because the connection broke.
-var errCut = errors.New("connection was lost")
+// renew ends the requests that are under way, on a connection that goes on.
+func (l *line) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end()
+	l.asking, l.end = context.WithCancel(l.live)
+}
 
-// await returns a context that ends with the connection that there is, or that there will be before ctx ends.
-func (l *line) await(ctx context.Context) (context.Context, error) {
+// errCut is the cause of a request that ended because the connection broke, or the stream that it went to is gone.
+var errCut = errors.New("connection or stream was lost")
+
+// await returns contexts that end with the connection, and with the requests that are made now, of the connection that
+// there is or will be before ctx ends.
+func (l *line) await(ctx context.Context) (live, asking context.Context, err error) {
 	for {
 		l.mu.Lock()
-		live, mended := l.live, l.mended
+		live, asking, mended := l.live, l.asking, l.mended
 		l.mu.Unlock()
 		if live.Err() == nil {
-			return live, nil
+			return live, asking, nil
 		}
 		select {
 		case <-mended:
 		case <-ctx.Done():
-			return nil, core.Errorf(core.ErrUnavailable, "Store does not answer").Because(ctx.Err())
+			return nil, nil, core.Errorf(core.ErrUnavailable, "Store does not answer").Because(ctx.Err())
 		}
 	}
 }
 
-// request calls ask while there is a connection, with a context that ends with it or when a request has taken too long,
-// and returns its error, which is also errCut if the connection broke.
+// request calls ask while there is a connection, with a context that ends with it, when nobody will answer any more, or when
+// a request has taken too long, and returns its error, which is also errCut in the first two cases.
 func (s *Store) request(ctx context.Context, ask func(context.Context) error) error {
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
-	live, err := s.line.await(ctx)
+	_, asking, err := s.line.await(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	defer context.AfterFunc(live, func() { end(errCut) })()
+	defer context.AfterFunc(asking, func() { end(errCut) })()
 	err = ask(ctx)
 	if err != nil && (errors.Is(context.Cause(ctx), errCut) || errors.Is(err, natsgo.ErrReconnectBufExceeded)) {
 		return errors.Join(errCut, err)
@@ -82,7 +95,7 @@ func (s *Store) request(ctx context.Context, ask func(context.Context) error) er
 	return err
 }
 
-// retry calls ask like request, and once more each time the connection breaks meanwhile: ask changes nothing.
+// retry calls ask like request, and once more each time that errCut is the answer: ask changes nothing.
 func (s *Store) retry(ctx context.Context, ask func(context.Context) error) error {
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
