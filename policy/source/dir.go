@@ -1,8 +1,8 @@
-// Package source finds policies where they are kept.
 package source
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,9 +14,6 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/policy"
 )
-
-// MaxBytes bounds the files of a set, together: a set is kept as one value.
-const MaxBytes = core.MaxValue
 
 // ReadDir reads a set from a directory: every .rego file in it and below, named by its path, and what data.json or
 // data.yaml say, put under the path of the folder they stand in. Names that begin with a dot are passed over, and with
@@ -35,40 +32,73 @@ func ReadDir(dir string) (policy.Set, error) {
 
 // ReadFS is ReadDir of a file system.
 func ReadFS(files fs.FS) (policy.Set, error) {
-	set := policy.Set{Modules: map[string]string{}}
-	size := 0
-	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		switch base := path.Base(name); {
+	r := reader{files: files, set: policy.Set{Modules: map[string]string{}}}
+	if err := r.folder(".", 0); err != nil {
+		return policy.Set{}, err
+	}
+	if len(r.set.Modules) == 0 {
+		return policy.Set{}, core.Errorf(core.ErrInvalid, "Policy directory holds no .rego file")
+	}
+	return r.set, nil
+}
+
+// maxDepth bounds how deep folders may lie: a link may lead to one around it.
+const maxDepth = 16
+
+// reader gathers a set. It follows links, to folders too: Kubernetes mounts the folders of a ConfigMap as such.
+type reader struct {
+	files fs.FS
+	set   policy.Set
+	size  int
+}
+
+func (r *reader) folder(name string, depth int) error {
+	if depth > maxDepth {
+		return core.Errorf(core.ErrInvalid, "Policy directory has more than %d folders in each other at %s", maxDepth, name)
+	}
+	entries, err := fs.ReadDir(r.files, name)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		full := path.Join(name, entry.Name())
+		info, err := fs.Stat(r.files, full)
+		switch {
 		case err != nil:
 			return err
-		case base != "." && strings.HasPrefix(base, "."):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case entry.IsDir() || path.Ext(base) != ".rego" && base != "data.json" && base != "data.yaml":
-			return nil
+		case info.IsDir():
+			err = r.folder(full, depth+1)
+		case path.Ext(full) == ".rego" || entry.Name() == "data.json" || entry.Name() == "data.yaml":
+			err = r.file(full)
 		}
-		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
 		}
-		if size += len(text); size > MaxBytes {
-			return core.Errorf(core.ErrTooLarge, "Policy directory holds more than %d bytes of Rego and data", MaxBytes)
-		}
-		if path.Ext(name) == ".rego" {
-			set.Modules[name] = string(text)
-			return nil
-		}
-		return addData(&set, name, text)
-	})
+	}
+	return nil
+}
+
+func (r *reader) file(name string) error {
+	file, err := r.files.Open(name)
 	if err != nil {
-		return policy.Set{}, err
+		return err
 	}
-	if len(set.Modules) == 0 {
-		return policy.Set{}, core.Errorf(core.ErrInvalid, "Policy directory holds no .rego file")
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, int64(MaxBytes-r.size)+1))
+	if err != nil {
+		return err
 	}
-	return set, nil
+	if r.size += len(text); r.size > MaxBytes || len(r.set.Modules) >= policy.MaxModules {
+		return core.Errorf(core.ErrTooLarge, "Policy directory holds more than %d bytes or %d files of Rego and data", MaxBytes, policy.MaxModules)
+	}
+	if path.Ext(name) != ".rego" {
+		return addData(&r.set, name, text)
+	}
+	r.set.Modules[name] = string(text)
+	return nil
 }
 
 // addData puts the content of a data file under the folder of it.

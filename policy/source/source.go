@@ -18,8 +18,5 @@ type Source interface {
 	Every() time.Duration
 }
 
-// MaxBytes bounds what a Source reads, unpacked.
+// MaxBytes bounds the files of a set, together, unpacked.
 const MaxBytes = 16 << 20
-
-// maxFiles bounds how many modules a set has.
-const maxFiles = 1000

@@ -1,0 +1,103 @@
+package authoring
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/policy"
+	"github.com/dynconfig/dynconfig/wire"
+)
+
+// eventRevert is the operation of a set that came back because the one after it was not confirmed.
+const eventRevert = "revert"
+
+// Lengths of a history.
+const (
+	defaultHistory = 100
+	maxHistory     = 1000
+)
+
+// History returns the stored sets, newest first.
+func (m *Manager) History(ctx context.Context, c core.Caller, limit int) (wire.PolicyHistory, error) {
+	none := wire.PolicyHistory{}
+	if err := m.require(ctx, c, core.ActionRead, "history"); err != nil {
+		return none, err
+	}
+	switch {
+	case limit == 0:
+		limit = defaultHistory
+	case limit < 0 || limit > maxHistory:
+		return none, core.Errorf(core.ErrInvalid, "Limit must be from 1 to %d", maxHistory)
+	}
+	h := wire.PolicyHistory{Versions: []wire.PolicyVersion{}}
+	for before := core.Revision(0); len(h.Versions) < limit; {
+		records, err := m.engine.PolicyHistory(ctx, before, limit-len(h.Versions))
+		if err != nil {
+			return none, err
+		}
+		if len(records) == 0 {
+			break
+		}
+		for _, r := range records {
+			held, err := heldIn(m.engine.Epoch(), r.Change.Entry)
+			if err != nil {
+				return none, err
+			}
+			h.Versions = append(h.Versions, wire.PolicyVersion{
+				Revision: held.revision, Author: r.Meta.Author, Time: r.Meta.Time, Note: r.Meta.Note,
+				Modules: slices.AppendSeq([]string{}, maps.Keys(held.Modules)), Event: r.Meta.Attrs["operation"],
+			})
+			slices.Sort(h.Versions[len(h.Versions)-1].Modules)
+		}
+		before = records[len(records)-1].Revision
+	}
+	return h, nil
+}
+
+// Rollback puts a stored set in force again, as a new version, if it passes every check today.
+func (m *Manager) Rollback(ctx context.Context, c core.Caller, revision, note string) (wire.PolicyState, error) {
+	none := wire.PolicyState{}
+	if err := m.require(ctx, c, core.ActionAdmin, policy.OperationRollback); err != nil {
+		return none, err
+	}
+	if err := m.ruledHere(); err != nil {
+		return none, err
+	}
+	present, err := m.read(ctx)
+	if err != nil {
+		return none, err
+	}
+	then, err := m.find(ctx, revision)
+	if err != nil {
+		return none, err
+	}
+	next := stored{Modules: then.Modules, Data: then.Data, Note: note}
+	return m.change(ctx, c, present, next, policy.OperationRollback, false)
+}
+
+// Stored returns the set that a revision names, for who compares with it. It asks nobody whether that is allowed.
+func (m *Manager) Stored(ctx context.Context, revision string) (wire.PolicySet, error) {
+	h, err := m.find(ctx, revision)
+	return wire.PolicySet{Modules: h.Modules, Data: h.Data, Note: h.Note}, err
+}
+
+func (m *Manager) find(ctx context.Context, revision string) (held, error) {
+	p, err := core.ParsePosition(revision)
+	if err != nil {
+		return held{}, err
+	}
+	absent := core.Errorf(core.ErrNotFound, "No stored policy has that revision")
+	if p.Epoch != m.engine.Epoch() || p.Sub != 0 || p.Revision == 0 {
+		return held{}, absent
+	}
+	records, err := m.engine.PolicyHistory(ctx, p.Revision+1, 1)
+	if err != nil {
+		return held{}, err
+	}
+	if len(records) == 0 || records[0].Revision != p.Revision {
+		return held{}, absent
+	}
+	return heldIn(p.Epoch, records[0].Change.Entry)
+}

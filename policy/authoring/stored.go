@@ -1,0 +1,122 @@
+package authoring
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/policy"
+	"github.com/dynconfig/dynconfig/wire"
+)
+
+// stored is a set as the entry core.PolicySet has it.
+type stored struct {
+	Modules map[string]string `json:"modules"`
+	Data    json.RawMessage   `json:"data,omitempty"`
+	Note    string            `json:"note,omitempty"`
+	Pending *pending          `json:"pending,omitempty"`
+}
+
+// pending says that a set waits to be confirmed. What it makes room for otherwise is here as a whole: no history is kept
+// for certain.
+type pending struct {
+	Until  time.Time `json:"until"`
+	Before *stored   `json:"before,omitempty"` // the last confirmed; nil: there was none
+}
+
+// held is a stored set and where it stands; the zero held is none.
+type held struct {
+	stored
+	version  int64
+	revision string
+	author   string
+}
+
+// read returns what is stored now.
+func (m *Manager) read(ctx context.Context) (held, error) {
+	entry, err := m.engine.Policy(ctx, core.PolicySet)
+	if err != nil || entry.Version == 0 {
+		return held{}, err
+	}
+	h, err := heldIn(m.engine.Epoch(), entry)
+	h.version = entry.Version // entries that are tombstones have one, too
+	return h, err
+}
+
+// heldIn reads an entry of the present or of the history.
+func heldIn(epoch string, entry core.Entry) (held, error) {
+	h := held{version: entry.Version, author: entry.Author}
+	h.revision = core.Position{Epoch: epoch, Revision: entry.Revision}.String()
+	if err := json.Unmarshal(entry.Doc.Value, &h.stored); err != nil {
+		return held{}, core.Errorf(core.ErrInternal, "").Because(err)
+	}
+	return h, nil
+}
+
+// confirmed returns the set that stays if this one is not confirmed; nil: the shipped rules.
+func (h *held) confirmed() *stored {
+	switch {
+	case h.version == 0:
+		return nil
+	case h.Pending != nil:
+		return h.Pending.Before
+	}
+	return &h.stored
+}
+
+// encode is what is written; a set may be too large for a value together with what it would make room for.
+func (s *stored) encode() ([]byte, error) {
+	if s.Modules == nil {
+		s.Modules = map[string]string{}
+	}
+	text, err := json.Marshal(s)
+	switch {
+	case err != nil:
+		return nil, core.Errorf(core.ErrInternal, "").Because(err)
+	case len(text) > core.MaxValue && s.Pending != nil && s.Pending.Before != nil:
+		return nil, core.Errorf(core.ErrTooLarge,
+			"Policy, together with the one that it would make room for, is larger than %d bytes: put it without confirm", core.MaxValue)
+	case len(text) > core.MaxValue:
+		return nil, core.Errorf(core.ErrTooLarge, "Policy is larger than %d bytes", core.MaxValue)
+	}
+	return text, nil
+}
+
+// set is what the Authorizer loads.
+func (s *stored) set(revision string) (policy.Set, error) {
+	return SetOf(wire.PolicySet{Modules: s.Modules, Data: s.Data}, revision)
+}
+
+// SetOf reads a set as it was sent. Its numbers keep every digit.
+func SetOf(w wire.PolicySet, revision string) (policy.Set, error) {
+	set := policy.Set{Modules: w.Modules, Revision: revision}
+	if data := bytes.TrimSpace(w.Data); len(data) > 0 && !bytes.Equal(data, []byte("null")) {
+		numbers := json.NewDecoder(bytes.NewReader(data))
+		numbers.UseNumber()
+		if err := numbers.Decode(&set.Data); err != nil {
+			return policy.Set{}, core.Errorf(core.ErrInvalid, "Policy data is not an object").Because(err)
+		}
+		if _, err := numbers.Token(); !errors.Is(err, io.EOF) {
+			return policy.Set{}, core.Errorf(core.ErrInvalid, "Policy data is more than one object")
+		}
+	}
+	return set, nil
+}
+
+// wireOf is the reverse of SetOf.
+func wireOf(set policy.Set) (wire.PolicySet, error) {
+	w := wire.PolicySet{Modules: set.Modules}
+	if len(set.Data) == 0 {
+		return w, nil
+	}
+	text, err := json.Marshal(set.Data)
+	if err != nil {
+		return w, core.Errorf(core.ErrInvalid, "Policy data is not JSON").Because(err)
+	}
+	w.Data = text
+	return w, nil
+}
