@@ -184,6 +184,7 @@ type Decision struct {
 	Address     string          `json:"address,omitempty" doc:"Where the first came from."`
 	RequestIDs  []string        `json:"requestIds,omitzero" doc:"The requests."`
 	Input       json.RawMessage `json:"input" doc:"What the policy saw: no values, and of the claims only those that it reads."`
+	Incomplete  bool            `json:"incomplete,omitempty" doc:"The input alone does not lead to the decision again: it was too long to be kept whole, it stands for several unlike ones, or records were lost."`
 }
 
 // Decisions answers GET /policy/decisions, newest first.
