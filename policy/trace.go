@@ -1,0 +1,233 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// traceLimit is the longest a traced run may take: it does more than one that decides.
+const traceLimit = time.Second
+
+// witness watches a run and remembers which rules gave what may have become the decision.
+type witness struct {
+	given []given
+	last  *ast.Location // of the expression that was looked at last
+}
+
+// given is a rule, or one branch of its else chain, and the value that it came to.
+type given struct {
+	rule  *ast.Rule
+	value ast.Value
+}
+
+var _ topdown.QueryTracer = (*witness)(nil)
+
+// maxGiven bounds what a witness remembers; the newest stay, among which the decision is.
+const maxGiven = 2048
+
+// Enabled says that it wants every step.
+func (*witness) Enabled() bool { return true }
+
+// Config asks for nothing more.
+func (*witness) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
+
+// TraceEvent takes a step in.
+func (w *witness) TraceEvent(e topdown.Event) {
+	switch x := e.Node.(type) {
+	case *ast.Expr:
+		if e.Op == topdown.EvalOp && e.Location != nil && e.Location.File != "" {
+			w.last = e.Location
+		}
+	case *ast.Rule:
+		if e.Op != topdown.ExitOp || x.Head.Value == nil {
+			return
+		}
+		value := e.Plug(x.Head.Value).Value
+		if o, ok := value.(ast.Object); !decides(x) && (!ok || o.Get(ast.InternedTerm("allow")) == nil) {
+			return
+		}
+		if len(w.given) == maxGiven {
+			w.given = append(w.given[:0], w.given[maxGiven/2:]...)
+		}
+		w.given = append(w.given, given{x, value})
+	}
+}
+
+// decides reports whether a rule is the one that a policy is asked for.
+func decides(r *ast.Rule) bool { return r.Ref().Equal(decisionRef) }
+
+var (
+	decisionRef = ast.MustParseRef(decisionPath)
+	adminsRef   = ast.MustParseRef("data.dynconfig.config.admins")
+	aclPackage  = ast.MustParseRef("data.dynconfig.acl")
+)
+
+// source is the place of the rule whose value became the decision: where a rule does no more than pass on what another
+// gave, the other one. The shipped rules are not looked into further than to the branch that held.
+func (w *witness) source() *ast.Location {
+	i := len(w.given) - 1
+	for i >= 0 && !decides(w.given[i].rule) {
+		i--
+	}
+	if i < 0 {
+		return nil
+	}
+	for from := w.from(i); from >= 0; from = w.from(i) {
+		i = from
+	}
+	return w.given[i].rule.Loc()
+}
+
+// from is the rule that gave a rule its value, -1 if it made it itself.
+func (w *witness) from(i int) int {
+	rule := w.given[i].rule
+	if rule.Module != nil && rule.Module.Package.Path.Equal(aclPackage) {
+		return -1
+	}
+	path := passedOn(rule)
+	if path == nil {
+		return -1
+	}
+	for k := i - 1; k >= 0; k-- {
+		to := w.given[k].rule.Ref().ConstantPrefix()
+		if (to.HasPrefix(path) || path.HasPrefix(to)) && w.given[k].value.Compare(w.given[i].value) == 0 {
+			return k
+		}
+	}
+	return -1
+}
+
+// passedOn is the constant part of the path under data of which a compiled rule's value is a mere copy, nil if it is not.
+func passedOn(r *ast.Rule) ast.Ref {
+	value := r.Head.Value
+	for range r.Body {
+		v, ok := value.Value.(ast.Var)
+		if !ok {
+			break
+		}
+		if value = assigned(r.Body, v); value == nil {
+			return nil
+		}
+	}
+	if ref, ok := value.Value.(ast.Ref); ok && ref.HasPrefix(ast.DefaultRootRef) {
+		return ref.ConstantPrefix()
+	}
+	return nil
+}
+
+// assigned is what a body sets a variable to: a term, or the name of the function of whose call it is the result.
+func assigned(body ast.Body, v ast.Var) *ast.Term {
+	for _, e := range body {
+		switch {
+		case e.Negated:
+		case e.IsEquality() && e.Operand(0).Value.Compare(v) == 0:
+			return e.Operand(1)
+		case e.IsEquality() && e.Operand(1).Value.Compare(v) == 0:
+			return e.Operand(0)
+		case e.IsCall() && len(e.Operands()) > 0 && e.Operand(len(e.Operands())-1).Value.Compare(v) == 0:
+			return ast.NewTerm(e.Operator())
+		}
+	}
+	return nil
+}
+
+// traced runs the policy for its witness, apart from the runs that decide. With admins, these stand for the server's.
+func (p *policy) traced(ctx context.Context, input ast.Value, at time.Time, w *witness, admins ...string) (answer *ast.Term, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			answer, err = nil, fmt.Errorf("panic in the policy: %T", r)
+		}
+	}()
+	question := ast.Equality.Expr(ast.NewTerm(answerVar), ast.NewTerm(decisionRef))
+	if len(admins) > 0 {
+		list := make([]*ast.Term, len(admins))
+		for i, name := range admins {
+			list[i] = ast.StringTerm(name)
+		}
+		question = question.IncludeWith(ast.NewTerm(adminsRef), ast.ArrayTerm(list...))
+	}
+	body, err := p.compiler.QueryCompiler().Compile(ast.NewBody(question))
+	if err != nil {
+		return nil, err
+	}
+	ctx, done := context.WithTimeoutCause(ctx, traceLimit, errLate)
+	defer done()
+	end := ended{ctx}
+	query := topdown.NewQuery(body).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.txn).
+		WithInput(ast.NewTerm(input)).WithTime(at).WithCancel(&end).WithStrictBuiltinErrors(true)
+	if w != nil {
+		query = query.WithQueryTracer(w)
+	}
+	results := 0
+	err = query.Iter(ctx, func(r topdown.QueryResult) error {
+		results, answer = results+1, r[answerVar]
+		return nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, err
+	case results == 0:
+		return nil, errUndefined
+	case results > 1:
+		return nil, errSeveral
+	}
+	return answer, nil
+}
+
+var (
+	errUndefined = errors.New("none of its rules applies")
+	errSeveral   = errors.New("it has several results")
+)
+
+// ended cancels a run when its context has ended.
+type ended struct{ ctx context.Context }
+
+// Cancel does nothing: the context ends a run.
+func (*ended) Cancel() {}
+
+// Cancelled reports whether to stop.
+func (e *ended) Cancelled() bool { return e.ctx.Err() != nil }
+
+// failure says why a run failed, without a word of what the claims hold, and where if that is known.
+func (p *policy) failure(err error, w *witness) (string, *ast.Location) {
+	var e *topdown.Error
+	switch {
+	case errors.Is(err, errLate):
+		return errLate.Error(), w.last
+	case errors.Is(err, errUndefined):
+		return err.Error(), p.first()
+	case errors.Is(err, errSeveral):
+		return err.Error(), w.source()
+	case !errors.As(err, &e):
+		return "it broke off", w.last
+	}
+	switch e.Code {
+	case topdown.ConflictErr:
+		return "rules that answer the same disagree", e.Location
+	case topdown.BuiltinErr, topdown.TypeErr:
+		if name, _, _ := strings.Cut(e.Message, ":"); ast.BuiltinMap[name] != nil {
+			return "the builtin " + name + " failed", e.Location
+		}
+		return "a builtin failed", e.Location
+	}
+	return "it broke off", e.Location
+}
+
+// first is the place of the first rule that would decide.
+func (p *policy) first() *ast.Location {
+	var first *ast.Location
+	for _, r := range p.compiler.GetRulesExact(decisionRef) {
+		if at := r.Loc(); first == nil || at.Compare(first) < 0 {
+			first = at
+		}
+	}
+	return first
+}
