@@ -9,8 +9,14 @@ import (
 )
 
 func TestWatchersOnEveryNodeHearEveryVersionOnceThoughANodeIsKilled(t *testing.T) {
-	c := newCluster(t, 3, newBackend(t).env, "--rate-limit", "0")
-	const watchers, writers, each, keys = 200, 8, 250, 20
+	everyVersionOnce(t, newCluster(t, 3, newBackend(t).env, "--rate-limit", "0"), 200, func() {})
+}
+
+// everyVersionOnce lets watchers on all nodes hear what writers on all nodes write, while the second node is killed, harm is
+// done, and the node started again.
+func everyVersionOnce(t *testing.T, c *cluster, watchers int, harm func()) {
+	t.Helper()
+	const writers, each, keys = 8, 250, 20
 	seats := make([]*http.Client, len(c.nodes))
 	for i := range seats {
 		seats[i] = c.seat(t, i)
@@ -53,6 +59,7 @@ func TestWatchersOnEveryNodeHearEveryVersionOnceThoughANodeIsKilled(t *testing.T
 	const total = writers * each
 	until(t, "a third of the writes", reached(total/3))
 	c.nodes[1].kill()
+	harm()
 	until(t, "two thirds of the writes", reached(2*total/3))
 	c.nodes[1].start(t)
 	writing.Wait()

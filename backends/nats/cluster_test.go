@@ -48,25 +48,15 @@ func (m *trio) disturb(t testing.TB, b *core.Backend) {
 	n := m.blows.Add(1) - 1
 	one := m.Leader(t, m.prefix(b))
 	if n%4 > 1 {
-		one = m.except(one).Nodes[0]
+		one = m.Except(one).Nodes[0]
 	}
 	away, back := one.Kill, one.Start
 	if n%2 == 1 {
 		away, back = one.Pause, one.Resume
 	}
 	away(t)
-	m.except(one).Leader(t, m.prefix(b))
+	m.Except(one).Leader(t, m.prefix(b))
 	back(t)
-}
-
-func (m *trio) except(one *services.Nats) *services.NatsCluster {
-	others := &services.NatsCluster{}
-	for _, n := range m.Nodes {
-		if n != one {
-			others.Nodes = append(others.Nodes, n)
-		}
-	}
-	return others
 }
 
 // persist commits until the outcome is known.
@@ -110,7 +100,7 @@ func TestAClusterIsUnavailableWithoutAMajorityAndWorksAgainWithIt(t *testing.T) 
 	defer func() { _ = b.Close() }()
 	persist(t, b.Store, "first")
 	leader := m.Leader(t, m.prefix(b))
-	for _, n := range m.except(leader).Nodes {
+	for _, n := range m.Except(leader).Nodes {
 		n.Kill(t)
 	}
 	for name, call := range map[string]func(context.Context) error{
@@ -132,7 +122,7 @@ func TestAClusterIsUnavailableWithoutAMajorityAndWorksAgainWithIt(t *testing.T) 
 		}
 		return nil
 	})
-	for _, n := range m.except(leader).Nodes {
+	for _, n := range m.Except(leader).Nodes {
 		n.Start(t)
 	}
 	if c := persist(t, b.Store, "second"); c.Revision != 2 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -207,6 +208,11 @@ func (c *NatsCluster) await(t testing.TB, n *Nats) {
 			return errors.Join(err, js.DeleteStream(ctx, "ready"))
 		})
 	})
+}
+
+// Except is the cluster without one of its servers.
+func (c *NatsCluster) Except(one *Nats) *NatsCluster {
+	return &NatsCluster{URL: c.URL, Nodes: slices.DeleteFunc(slices.Clone(c.Nodes), func(n *Nats) bool { return n == one })}
 }
 
 // Leader returns the server that leads a stream.
