@@ -53,7 +53,8 @@ type Authorizer struct {
 
 	loading sync.Mutex // held by Load alone: nobody waits here for a decision
 	current atomic.Pointer[policy]
-	answers *otter.Cache[question, core.Decision]
+	answers *otter.Cache[question, *answer]
+	records *Records // nil: none
 	terms   *terms
 	stats   counters
 	logged  atomic.Int64 // when a policy error was last logged, in Unix seconds
@@ -73,7 +74,7 @@ func New(ctx context.Context, o Options) (*Authorizer, error) {
 	if o.Answers == 0 {
 		o.Answers = defaultAnswers
 	}
-	answers, err := otter.New(&otter.Options[question, core.Decision]{MaximumSize: o.Answers, Executor: inline})
+	answers, err := otter.New(&otter.Options[question, *answer]{MaximumSize: o.Answers, Executor: inline})
 	if err != nil {
 		return nil, err
 	}
@@ -133,45 +134,61 @@ func (a *Authorizer) Generation() uint64 {
 	return 0
 }
 
+// Record has decisions recorded from now on. It is called before the first of them.
+func (a *Authorizer) Record(in *Records) { a.records = in }
+
 // Authorize decides one access. A policy that fails denies, as rule policy-error; an error means that ctx ended first.
 func (a *Authorizer) Authorize(ctx context.Context, who *core.Subject, ask core.Access) (core.Decision, error) {
 	p := a.current.Load()
-	if p.reads.volatile {
-		d, _, err := a.evaluate(ctx, p, who, &ask)
-		return d, err
+	kept := !p.reads.volatile
+	var q question
+	if kept {
+		q = p.question(who, &ask)
+		if got, ok := a.answers.GetIfPresent(q); ok {
+			a.stats.hits.Add(1)
+			if a.records.wants(got.Allow) {
+				a.records.note(p, who, &ask, &q, got, true, true)
+			}
+			return got.Decision, nil
+		}
+		a.stats.misses.Add(1)
 	}
-	q := p.question(who, &ask)
-	if d, ok := a.answers.GetIfPresent(q); ok {
-		a.stats.hits.Add(1)
-		return d, nil
+	got, err := a.evaluate(ctx, p, who, &ask)
+	if err != nil {
+		return core.Decision{}, err
 	}
-	a.stats.misses.Add(1)
-	d, keep, err := a.evaluate(ctx, p, who, &ask)
-	if keep {
-		a.answers.Set(q, d)
+	if kept = kept && got.failure == nil; kept {
+		a.answers.Set(q, got)
 	}
-	return d, err
+	if a.records.wants(got.Allow) {
+		q = p.question(who, &ask)
+		a.records.note(p, who, &ask, &q, got, kept, false)
+	}
+	return got.Decision, nil
 }
 
-// evaluate asks the policy itself; keep is false for an answer that came of a failure.
-func (a *Authorizer) evaluate(ctx context.Context, p *policy, who *core.Subject, ask *core.Access) (d core.Decision, keep bool, err error) {
+// evaluate asks the policy itself. An answer that came of a failure says so, and is not kept.
+func (a *Authorizer) evaluate(ctx context.Context, p *policy, who *core.Subject, ask *core.Access) (*answer, error) {
 	if ask.Time.IsZero() {
 		ask.Time = a.now()
 	}
 	start := time.Now()
 	input, err := p.input(a.terms, who, ask)
+	var d core.Decision
 	if err == nil {
 		d, err = p.evaluate(ctx, input, ask.Time)
 	}
-	a.stats.evaluated(time.Since(start), err)
+	took := time.Since(start)
+	a.stats.evaluated(took, err)
 	switch {
 	case err == nil:
-		return d, true, nil
+		return &answer{Decision: d, took: took}, nil
 	case ctx.Err() != nil:
-		return core.Decision{}, false, core.Errorf(core.ErrUnavailable, "The request ended before it was decided").Because(ctx.Err())
+		return nil, core.Errorf(core.ErrUnavailable, "The request ended before it was decided").Because(ctx.Err())
 	}
 	a.report(ctx, err)
-	return core.Decision{Late: errors.Is(err, errLate), Rule: RuleError, Reason: "The policy failed to decide"}, false, nil
+	failed := core.Decision{Late: errors.Is(err, errLate), Rule: RuleError, Reason: "The policy failed to decide"}
+	return &answer{Decision: failed, took: took, failure: err}, nil
 }
 
 // report logs a policy's failure, at most one a second: a broken policy fails at every access.

@@ -52,7 +52,7 @@ func BenchmarkUncached(b *testing.B) {
 			who := &core.Subject{Username: name}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, keep, err := a.evaluate(b.Context(), a.current.Load(), who, &access); err != nil || !keep {
+				if d, err := a.evaluate(b.Context(), a.current.Load(), who, &access); err != nil || d.failure != nil {
 					b.Fatal(err)
 				}
 			}
@@ -67,7 +67,7 @@ func BenchmarkFloor(b *testing.B) {
 	who := &core.Subject{Username: users[0]}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, keep, err := a.evaluate(b.Context(), a.current.Load(), who, &access); err != nil || !keep {
+		if d, err := a.evaluate(b.Context(), a.current.Load(), who, &access); err != nil || d.failure != nil {
 			b.Fatal(err)
 		}
 	}
