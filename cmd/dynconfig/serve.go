@@ -12,7 +12,7 @@ import (
 
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/observability"
-	"github.com/dynconfig/dynconfig/policy"
+	"github.com/dynconfig/dynconfig/policy/authoring"
 	"github.com/dynconfig/dynconfig/transport/rest"
 	"github.com/dynconfig/dynconfig/transport/watch"
 )
@@ -70,7 +70,7 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	}
 
 	// Who may do what: it touches no data, so a start that fails here leaves none behind.
-	authorizer, err := policy.New(ctx, policy.Options{Admins: s.Admins, Logger: logger})
+	authorizer, from, err := openPolicy(ctx, s, nil, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +109,12 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	}
 	server.engine = engine
 	metrics.Engine(engine.Stats)
+	server.policy, err = authoring.Open(ctx, authoring.Options{
+		Engine: engine, Authorizer: authorizer, Source: from, Rescue: s.Policy.choice == "shipped", HideDenied: s.HideDenied, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 
 	// Who asks.
 	guard, err := server.openGuard()
@@ -122,10 +128,10 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		Alike: authorizer.Alike, MaxConnections: s.MaxConnections, AllowOrigins: s.AllowOrigins, Logger: logger,
 	})
 	handler := rest.New(engine, rest.Options{
-		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied,
+		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied, Policies: policies{Manager: server.policy},
 		Watch: server.watch, Metrics: metrics, JWKS: server.jwks(), Observe: metrics.Observe, Logger: logger,
 		Components: func() map[string]string {
-			parts := map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth()}
+			parts := map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth(), "policy": server.policy.Health()}
 			if server.redis != nil {
 				parts["redis"] = server.redis.Health()
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/dynconfig/dynconfig/backends/redis"
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/observability"
+	"github.com/dynconfig/dynconfig/policy/authoring"
 	"github.com/dynconfig/dynconfig/transport/auth"
 	"github.com/dynconfig/dynconfig/transport/watch"
 )
@@ -31,6 +32,7 @@ type Server struct {
 	backend  *core.Backend
 	redis    *redis.Redis // nil where the settings name none; it ends with the backend
 	engine   *core.Engine
+	policy   *authoring.Manager
 	remote   *auth.Remote // nil where the server is its own issuer
 	watch    *watch.Handler
 	http     *http.Server
@@ -50,6 +52,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	g, failing := errgroup.WithContext(working)
 	g.Go(func() error { return s.engine.Run(working) })
+	g.Go(func() error { return s.policy.Run(working) })
 	if s.audit != nil {
 		g.Go(func() error { return s.audit.Run(working) })
 	}

@@ -36,6 +36,7 @@ type Settings struct {
 	AllowOwnIssuer bool
 	Admins         []string
 	RateLimit      int
+	Policy         policySettings
 
 	Keyset            string
 	RequireEncryption bool
@@ -104,6 +105,12 @@ func (s *Settings) table() []setting {
 		{"admins", "ADMINS", "admin-user", "server admins, with commas between them", list(&s.Admins)},
 		{"rate-limit", "RATE_LIMIT", "1000", "requests a minute of each principal; 0: no limit", whole(&s.RateLimit, 0, 1_000_000_000)},
 
+		{"policy", "", "server", "server: the policy that is put through the server; shipped: the shipped rules, whatever is stored, as a way back in", oneOf(&s.Policy.choice, "server", "shipped")},
+		{"policy-dir", "", "", "directory of Rego files that are the policy, read again when they change", text(&s.Policy.dir)},
+		{"policy-bundle", "", "", "OPA bundle that is the policy: a file, or an address of which https is looked at every 30 s", text(&s.Policy.bundle)},
+		{"policy-bundle-key", "", "", "PEM file of the public key that the bundle must be signed by", text(&s.Policy.bundleKey)},
+		{"policy-http-hosts", "", "", "hosts that a policy may call by http.send, with commas between them; unset: none", list(&s.Policy.hosts)},
+
 		{"keyset", "", "", "file with the keyset that values are encrypted with; unset: the embedded backend makes its own", text(&s.Keyset)},
 		{"require-encryption", "", "false", "do not start where values would be stored as they are", yes(&s.RequireEncryption)},
 		{"retention", "", "age=168h,commits=1000000,versions=10", "how much of the log is kept", retention(&s.Retention)},
@@ -111,8 +118,6 @@ func (s *Settings) table() []setting {
 		{"log-level", "", "info", "debug, info, warn or error", oneOf(&s.LogLevel, "debug", "info", "warn", "error")},
 		{"log-format", "", "auto", "json, text or auto: text on a terminal", oneOf(&s.LogFormat, "auto", "json", "text")},
 
-		{"policy", "", "", "", missing("choice of a policy")},
-		{"policy-dir", "", "", "", missing("policy directory")},
 		{"project", "", "", "", missing("config documents")},
 	}
 }
@@ -150,6 +155,9 @@ func (s *Settings) check() error {
 	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return failf("--tls-cert and --tls-key belong together: set both or neither")
+	}
+	if err := s.Policy.check(); err != nil {
+		return err
 	}
 	if s.JWKSURL == "" && !s.AllowOwnIssuer && !loopback(s.Listen) {
 		return failf("%s is beyond loopback, where the server must not be its own issuer of tokens: set JWKS_URL or give --allow-own-issuer", s.Listen)

@@ -36,11 +36,28 @@ func (m *Manager) fromSource(ctx context.Context) error {
 	if now := m.authorizer.Set(); set.Revision == now.Revision && m.authorizer.Digest(set) == m.authorizer.Digest(now) {
 		return nil
 	}
+	if set.Revision == m.refused.revision {
+		return m.refused.err
+	}
 	verdict, _, err := preflight(ctx, m.authorizer, m.sandbox, set, nil)
 	if err != nil {
-		return err
+		return m.refuse(set.Revision, err)
 	}
 	return m.adopt(ctx, m.source.Kind(), set, held{}, verdict)
+}
+
+// refusal is a set that is not put in force, and why: it is not tried again and again.
+type refusal struct {
+	revision string
+	err      error
+}
+
+// refuse remembers what is wrong with a set, if it will be at the next time, too.
+func (m *Manager) refuse(revision string, err error) error {
+	if errors.Is(err, core.ErrInvalid) || errors.Is(err, core.ErrTooLarge) {
+		m.refused = refusal{revision, err}
+	}
+	return err
 }
 
 // rescued keeps to the shipped rules, but knows what is stored.
@@ -66,13 +83,16 @@ func (m *Manager) fromStore(ctx context.Context) error {
 	if h.version == 0 {
 		return m.adoptShipped(ctx)
 	}
+	if h.revision == m.refused.revision {
+		return m.refused.err
+	}
 	set, err := h.set(h.revision)
 	if err != nil {
 		return err
 	}
 	verdict, err := m.authorizer.Check(ctx, set, nil) // its tests have passed where it was put
 	if err != nil {
-		return err
+		return m.refuse(h.revision, err)
 	}
 	return m.adopt(ctx, "server", set, h, verdict)
 }

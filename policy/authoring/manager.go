@@ -52,6 +52,7 @@ type Manager struct {
 	now        func() time.Time
 
 	loading sync.Mutex // held while another set is put in force
+	refused refusal    // the set that was last found to be unfit; loading guards it
 
 	mu    sync.Mutex // guards what follows
 	state state
@@ -75,11 +76,8 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Sandbox == nil {
-		o.Sandbox = inProcess{o.Authorizer}
-	}
 	m := &Manager{
-		engine: o.Engine, authorizer: o.Authorizer, source: o.Source, rescue: o.Rescue, sandbox: o.Sandbox,
+		engine: o.Engine, authorizer: o.Authorizer, source: o.Source, rescue: o.Rescue, sandbox: orInProcess(o.Sandbox, o.Authorizer),
 		decisions: o.Decisions, hideDenied: o.HideDenied, log: o.Logger,
 		now: func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) },
 	}

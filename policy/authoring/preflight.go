@@ -2,7 +2,6 @@ package authoring
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -41,16 +40,23 @@ func preflight(ctx context.Context, a *policy.Authorizer, s Sandbox, set policy.
 }
 
 // Start puts what a source holds in force, checked as any change is. It is for the start of a server, which must not go on
-// by other rules than it was told to.
+// by other rules than it was told to. A nil sandbox: tests run in this process.
 func Start(ctx context.Context, a *policy.Authorizer, s source.Source, sandbox Sandbox) error {
 	set, err := s.Read(ctx)
 	if err != nil {
 		return err
 	}
-	if _, _, err := preflight(ctx, a, sandbox, set, nil); err != nil {
-		return fmt.Errorf("policy %s: %w", s.Kind(), err)
+	if _, _, err := preflight(ctx, a, orInProcess(sandbox, a), set, nil); err != nil {
+		return err
 	}
 	return a.Load(ctx, set)
+}
+
+func orInProcess(s Sandbox, a *policy.Authorizer) Sandbox {
+	if s == nil {
+		return inProcess{a}
+	}
+	return s
 }
 
 // inProcess is the Sandbox of who has none.

@@ -23,7 +23,7 @@ func ReadDir(dir string) (policy.Set, error) {
 	var e *core.Error
 	switch {
 	case err == nil:
-		return set, nil
+		return named(set), nil
 	case errors.As(err, &e):
 		return policy.Set{}, err
 	}

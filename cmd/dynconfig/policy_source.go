@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/dynconfig/dynconfig/policy"
+	"github.com/dynconfig/dynconfig/policy/authoring"
+	"github.com/dynconfig/dynconfig/policy/source"
+	"github.com/dynconfig/dynconfig/transport/rest"
+)
+
+// policySettings say where the policy comes from.
+type policySettings struct {
+	choice    string // server or shipped
+	dir       string
+	bundle    string
+	bundleKey string
+	hosts     []string
+}
+
+// check finds settings that exclude each other.
+func (s *policySettings) check() error {
+	switch {
+	case s.dir != "" && s.bundle != "":
+		return failf("--policy-dir and --policy-bundle exclude each other: the policy comes from one place")
+	case s.choice == "shipped" && s.dir != "":
+		return failf("--policy shipped and --policy-dir exclude each other: leave out the directory to decide by the shipped rules")
+	case s.choice == "shipped" && s.bundle != "":
+		return failf("--policy shipped and --policy-bundle exclude each other: leave out the bundle to decide by the shipped rules")
+	case s.bundleKey != "" && s.bundle == "":
+		return failf("--policy-bundle-key is for a --policy-bundle, and there is none")
+	}
+	return nil
+}
+
+// source is the place outside the store that the policy comes from; nil: there is none.
+func (s *policySettings) source() (source.Source, error) {
+	switch {
+	case s.dir != "":
+		return source.NewDirectory(s.dir), nil
+	case s.bundle == "":
+		return nil, nil //nolint:nilnil // no source is no error
+	}
+	var o source.BundleOptions
+	if s.bundleKey != "" {
+		var err error
+		if o.Key, err = os.ReadFile(s.bundleKey); err != nil {
+			return nil, fileError(s.bundleKey, err)
+		}
+	}
+	return source.NewBundle(s.bundle, o)
+}
+
+// openPolicy makes the Authorizer, which decides by what the source holds, else by the shipped rules until what is stored is
+// known.
+func openPolicy(ctx context.Context, s Settings, sandbox authoring.Sandbox, logger *slog.Logger) (*policy.Authorizer, source.Source, error) {
+	authorizer, err := policy.New(ctx, policy.Options{Admins: s.Admins, Hosts: s.Policy.hosts, Logger: logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	from, err := s.Policy.source()
+	if err == nil && from != nil {
+		err = authoring.Start(ctx, authorizer, from, sandbox)
+	}
+	return authorizer, from, err
+}
+
+// policies is the Manager for the routes, whose other methods are yet to come.
+type policies struct {
+	*authoring.Manager
+	others
+}
+
+type others struct{ rest.Policies }
