@@ -1,16 +1,8 @@
 package nats
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,55 +10,104 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+
 	"github.com/dynconfig/dynconfig/conformance/services"
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// certificate writes a certificate that vouches for itself, for 127.0.0.1 and for clients.
-func certificate(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "nats"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
-}
-
 func TestServersAndClientsKnowEachOtherByTheirCertificates(t *testing.T) {
 	t.Parallel()
-	cert, key := certificate(t)
-	server := services.StartNatsTLS(t, cert, key)
+	a, other := services.NewAuthority(t), services.NewAuthority(t)
+	cert, key := a.Pair(t, "server")
+	server := services.StartNatsTLS(t, a.CA(), cert, key)
+	cert, key = a.Pair(t, "node")
+	foreign, foreignKey := other.Pair(t, "node")
 	for name, c := range map[string]Config{
-		"no authority":          {Certificate: cert, Key: key},
-		"no certificate":        {CA: cert},
-		"authority not a file":  {CA: "none.pem", Certificate: cert, Key: key},
-		"certificate not there": {CA: cert, Certificate: "none.pem", Key: key},
+		"no authority":             {Certificate: cert, Key: key},
+		"another authority":        {CA: other.CA(), Certificate: cert, Key: key},
+		"no certificate":           {CA: a.CA()},
+		"another's certificate":    {CA: a.CA(), Certificate: foreign, Key: foreignKey},
+		"authority not a file":     {CA: "none.pem", Certificate: cert, Key: key},
+		"certificate not there":    {CA: a.CA(), Certificate: "none.pem", Key: key},
+		"key of other certificate": {CA: a.CA(), Certificate: cert, Key: foreignKey},
 	} {
 		c.URL = server.URL
 		if _, err := Open(t.Context(), c); !errors.Is(err, core.ErrUnavailable) {
 			t.Errorf("%s is answered %v", name, err)
 		}
 	}
-	b, err := Open(t.Context(), Config{URL: server.URL, CA: cert, Certificate: cert, Key: key})
+	b, err := Open(t.Context(), Config{URL: server.URL, CA: a.CA(), Certificate: cert, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, b.Store, "", op("a", []byte("1")))
+	_ = b.Close()
+}
+
+// identity makes a key pair and returns it with its public half.
+func identity(t *testing.T, make func() (nkeys.KeyPair, error)) (nkeys.KeyPair, string) {
+	t.Helper()
+	pair, err := make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair, public
+}
+
+// signed encodes claims.
+func signed(t *testing.T, c jwt.Claims, by nkeys.KeyPair) string {
+	t.Helper()
+	text, err := c.Encode(by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// accounts are the settings of a server that knows its users by credentials, and a file with those of one of them.
+func accounts(t *testing.T) (settings, credentials string) {
+	t.Helper()
+	operator, issuer := identity(t, nkeys.CreateOperator)
+	account, id := identity(t, nkeys.CreateAccount)
+	claims := jwt.NewAccountClaims(id)
+	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1}
+	_, system := identity(t, nkeys.CreateAccount) // without which there is no JetStream
+	settings = fmt.Sprintf("operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: { %s: %s, %s: %s }",
+		signed(t, jwt.NewOperatorClaims(issuer), operator), system,
+		system, signed(t, jwt.NewAccountClaims(system), operator), id, signed(t, claims, operator))
+	user, name := identity(t, nkeys.CreateUser)
+	seed, err := user.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := jwt.FormatUserConfig(signed(t, jwt.NewUserClaims(name), account), seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials = filepath.Join(t.TempDir(), "node.creds")
+	if err := os.WriteFile(credentials, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return settings, credentials
+}
+
+func TestAUserIsKnownByCredentials(t *testing.T) {
+	t.Parallel()
+	settings, credentials := accounts(t)
+	_, others := accounts(t)
+	server := services.StartNats(t, settings)
+	for name, file := range map[string]string{"none": "", "another operator's": others, "no file": "none.creds"} {
+		if _, err := Open(t.Context(), Config{URL: server.URL, Credentials: file}); !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("credentials %s are answered %v", name, err)
+		}
+	}
+	b, err := Open(t.Context(), Config{URL: server.URL, Credentials: credentials})
 	if err != nil {
 		t.Fatal(err)
 	}

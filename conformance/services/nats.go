@@ -39,13 +39,13 @@ func StartNats(t testing.TB, settings ...string) *Nats {
 	return n
 }
 
-// StartNatsTLS starts a process that speaks TLS alone, to clients with a certificate. certificate and key are the server's,
-// and the certificate is the authority of both sides.
-func StartNatsTLS(t testing.TB, certificate, key string, settings ...string) *Nats {
+// StartNatsTLS starts a process that speaks TLS alone, with a certificate and a key for 127.0.0.1, and that demands a
+// certificate of the same authority from its clients.
+func StartNatsTLS(t testing.TB, ca, certificate, key string, settings ...string) *Nats {
 	t.Helper()
-	n := newNats(t, freePort(t), append([]string{fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }", certificate, key, certificate)}, settings...)...)
+	n := newNats(t, freePort(t), append([]string{fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }", certificate, key, ca)}, settings...)...)
 	n.URL = strings.Replace(n.URL, "nats://", "tls://", 1)
-	n.options = []nats.Option{nats.RootCAs(certificate), nats.ClientCert(certificate, key)}
+	n.options = []nats.Option{nats.RootCAs(ca), nats.ClientCert(certificate, key)}
 	n.Start(t)
 	return n
 }
