@@ -101,6 +101,11 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		backend.Audit = server.audit
 		metrics.AuditLog(server.audit.Stats)
 	}
+	if server.decided, server.records, err = openDecisions(s, logger); err != nil {
+		return nil, err
+	}
+	metrics.DecisionLog(server.decided.Stats)
+	authorizer.Record(server.records)
 
 	// What happens between them.
 	engine, err := core.Open(ctx, backend, core.Options{Authorizer: authorizer, Logger: logger, Retention: s.Retention, MaxStale: s.MaxStale})
@@ -110,7 +115,7 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	server.engine = engine
 	metrics.Engine(engine.Stats)
 	server.policy, err = authoring.Open(ctx, authoring.Options{
-		Engine: engine, Authorizer: authorizer, Source: from, Rescue: s.Policy.choice == "shipped", HideDenied: s.HideDenied, Logger: logger,
+		Engine: engine, Authorizer: authorizer, Source: from, Decisions: server.records, Rescue: s.Policy.choice == "shipped", HideDenied: s.HideDenied, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
@@ -131,7 +136,7 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied, Policies: policies{Manager: server.policy},
 		Watch: server.watch, Metrics: metrics, JWKS: server.jwks(), Observe: metrics.Observe, Logger: logger,
 		Components: func() map[string]string {
-			parts := map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth(), "policy": server.policy.Health()}
+			parts := map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth(), "policy": server.policy.Health(), "decisions": server.decided.Health()}
 			if server.redis != nil {
 				parts["redis"] = server.redis.Health()
 			}

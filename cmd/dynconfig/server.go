@@ -14,6 +14,7 @@ import (
 	"github.com/dynconfig/dynconfig/backends/redis"
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/observability"
+	"github.com/dynconfig/dynconfig/policy"
 	"github.com/dynconfig/dynconfig/policy/authoring"
 	"github.com/dynconfig/dynconfig/transport/auth"
 	"github.com/dynconfig/dynconfig/transport/watch"
@@ -29,6 +30,8 @@ type Server struct {
 	listener net.Listener
 	tracing  *observability.Tracing
 	audit    *observability.Audit // nil where the backend keeps its own
+	decided  *observability.DecisionLog
+	records  *policy.Records // into decided
 	backend  *core.Backend
 	redis    *redis.Redis // nil where the settings name none; it ends with the backend
 	engine   *core.Engine
@@ -56,6 +59,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.audit != nil {
 		g.Go(func() error { return s.audit.Run(working) })
 	}
+	g.Go(func() error { return s.records.Run(working) })
 	if s.remote != nil {
 		g.Go(func() error { return s.remote.Run(working) })
 	}
@@ -115,6 +119,10 @@ func (s *Server) close() {
 	}
 	if s.audit != nil {
 		s.complain("audit log", s.audit.Close())
+	}
+	if s.decided != nil {
+		_ = s.records.Flush() // what cannot be written, Close tells
+		s.complain("decision log", s.decided.Close())
 	}
 	if s.tracing != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), exportTime)

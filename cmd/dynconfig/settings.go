@@ -40,6 +40,7 @@ type Settings struct {
 
 	Keyset            string
 	RequireEncryption bool
+	Allows            float64 // the share of allowed accesses that is recorded
 	Retention         core.Retention
 
 	LogLevel  string
@@ -115,6 +116,7 @@ func (s *Settings) table() []setting {
 		{"require-encryption", "", "false", "do not start where values would be stored as they are", yes(&s.RequireEncryption)},
 		{"retention", "", "age=168h,commits=1000000,versions=10", "how much of the log is kept", retention(&s.Retention)},
 
+		{"decision-log", "", "denied", "which decisions are recorded beside denials: denied: none; all; sampled=0.01: that share of the allowed", decisionLog(&s.Allows)},
 		{"log-level", "", "info", "debug, info, warn or error", oneOf(&s.LogLevel, "debug", "info", "warn", "error")},
 		{"log-format", "", "auto", "json, text or auto: text on a terminal", oneOf(&s.LogFormat, "auto", "json", "text")},
 
