@@ -12,6 +12,9 @@ ADMINS would still administer the policy under it.`,
   dynconfig policy push ./policy --confirm 5m --note 'freeze of the release'`,
 		Args: arguments(0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand()
+	c.AddCommand(
+		policyPushCommand(), policyPullCommand(), policyStatusCommand(), policyHistoryCommand(), policyRollbackCommand(), policyConfirmCommand(),
+		policyExplainCommand(), policyWhoCanCommand(), policyReplayCommand(), policyDecisionsCommand(),
+	)
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // printed writes v as JSON or YAML, or table's rows.
@@ -27,8 +28,21 @@ func printed(out io.Writer, format string, v any, table func(row func(cells ...s
 		return writeYAML(out, text)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	table(func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) })
+	table(func(cells ...string) {
+		for i := range cells {
+			cells[i] = strings.Map(visible, cells[i])
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	})
 	return w.Flush()
+}
+
+// visible turns what would move the cursor of a terminal into blanks: a table may show what others wrote.
+func visible(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
 }
 
 // plainJSON is v on one line, with < > & as they are.

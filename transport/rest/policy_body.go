@@ -85,7 +85,7 @@ func (c *call) question(subject bool) (q wire.Question, caller core.Caller, err 
 			q.Kind, err = readWord(v, kinds())
 		case name == "environment":
 			if q.Environment, err = v.ReadString(); err == nil {
-				err = core.CheckEnvironment(q.Environment)
+				err = at(v, core.CheckEnvironment(q.Environment))
 			}
 		default:
 			err = v.Unknown()
@@ -108,6 +108,15 @@ func (c *call) question(subject bool) (q wire.Question, caller core.Caller, err 
 	return q, caller, nil
 }
 
+// at makes what is wrong with a text a fault of the member that holds it.
+func at(v wire.Value, err error) error {
+	var e *core.Error
+	if errors.As(err, &e) && len(e.Fields) > 0 {
+		return v.Fault(e.Fields[0].Reason)
+	}
+	return err
+}
+
 func readAsker(v wire.Value) (*wire.Asker, error) {
 	var a wire.Asker
 	err := v.Members(func(name string, v wire.Value) (err error) {
@@ -116,10 +125,7 @@ func readAsker(v wire.Value) (*wire.Asker, error) {
 			if a.Username, err = v.ReadString(); err != nil {
 				return err
 			}
-			var e *core.Error
-			if errors.As(core.CheckUsername(a.Username), &e) {
-				return v.Fault(e.Fields[0].Reason)
-			}
+			return at(v, core.CheckUsername(a.Username))
 		case "claims":
 			var claims any
 			if claims, err = readAny(v); err != nil {

@@ -116,6 +116,9 @@ func finishSpec(spec *huma.OpenAPI) {
 		s.AdditionalProperties = nil
 		for _, member := range s.Properties {
 			member.Nullable = false // a list that is there is never null
+			if member.Items != nil {
+				member.Items.Nullable = false
+			}
 		}
 	}
 }
