@@ -2,6 +2,7 @@ package authoring
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -22,13 +23,18 @@ func (m *Manager) Explain(ctx context.Context, c core.Caller, q wire.Question) (
 	if err != nil {
 		return none, err
 	}
+	admin, err := m.administer(ctx, c, ask)
+	if err != nil {
+		return none, err
+	}
 	who, full := c.Subject, true
 	if s := q.Subject; s == nil || s.Username == who.Username && s.Claims == nil {
-		if full, err = m.may(ctx, who, administer(ask)); err != nil {
+		if full, err = m.may(ctx, who, admin); err != nil {
 			return none, err
 		}
 	} else {
-		if _, err := m.engine.Require(ctx, c, about(ask, operationExplain)); err != nil {
+		admin.Operation = operationExplain
+		if _, err := m.engine.Require(ctx, c, admin); err != nil {
 			return none, err
 		}
 		who = &core.Subject{Username: s.Username, Claims: s.Claims}
@@ -43,7 +49,12 @@ func (m *Manager) WhoCan(ctx context.Context, c core.Caller, q wire.Question) (w
 	if err != nil {
 		return wire.WhoCan{}, err
 	}
-	if _, err := m.engine.Require(ctx, c, about(ask, operationWhoCan)); err != nil {
+	admin, err := m.administer(ctx, c, ask)
+	if err != nil {
+		return wire.WhoCan{}, err
+	}
+	admin.Operation = operationWhoCan
+	if _, err := m.engine.Require(ctx, c, admin); err != nil {
 		return wire.WhoCan{}, err
 	}
 	return m.authorizer.WhoCan(ctx, ask)
@@ -105,17 +116,24 @@ func hides(ask core.Access) bool {
 	return false
 }
 
-// administer is whether one administers the item that is asked about.
-func administer(ask core.Access) core.Access {
+// administer is the question whether a caller administers the item that is asked about: of a list, or a pattern to watch, the
+// namespace.
+func (m *Manager) administer(ctx context.Context, c core.Caller, ask core.Access) (core.Access, error) {
+	if ask.Action == core.ActionList || ask.Action == core.ActionWatch {
+		switch p, err := core.ParsePattern(ask.Key); {
+		case ask.Kind == core.KindPolicy, ask.Kind == core.KindEnvironment, ask.Kind == core.KindAudit && ask.Key == "":
+		case ask.Action == core.ActionList || ask.Kind != core.KindKey:
+			return m.engine.Question(ctx, c, core.ActionAdmin, core.KindNamespace, ask.Key, operationExplain)
+		case err != nil:
+			return core.Access{}, err
+		case p.Exact != "":
+			return m.engine.Question(ctx, c, core.ActionAdmin, core.KindKey, p.Exact, operationExplain)
+		default:
+			return m.engine.Question(ctx, c, core.ActionAdmin, core.KindNamespace, p.Below, operationExplain)
+		}
+	}
 	ask.Action, ask.Changes = core.ActionAdmin, 0
-	return ask
-}
-
-// about is the question whether one may be told about others.
-func about(ask core.Access, operation string) core.Access {
-	ask = administer(ask)
-	ask.Operation = operation
-	return ask
+	return ask, nil
 }
 
 // usual is how an action is mostly come by: what else a policy sees of the request.
@@ -151,8 +169,8 @@ func checked(q wire.Question) (core.Action, core.Kind, string, error) {
 		return "", "", "", unknown("kind", q.Kind)
 	}
 	if q.Subject != nil {
-		if err := core.CheckUsername(q.Subject.Username); err != nil {
-			return "", "", "", err
+		if why := (*core.Error)(nil); errors.As(core.CheckUsername(q.Subject.Username), &why) {
+			return "", "", "", &core.Error{Kind: why.Kind, Detail: why.Detail, Fields: []core.FieldError{{Path: "subject.username", Reason: why.Fields[0].Reason}}}
 		}
 	}
 	err := checkName(action, kind, q.Key)
