@@ -161,7 +161,8 @@ func TestAccessOfOthersIsExplainedToAdminsOfTheItemAlone(t *testing.T) {
 		}
 	}
 	for _, q := range []wire.Question{
-		{Subject: about("eve"), Action: "read", Kind: "policy"}, {Subject: about("eve"), Action: "admin", Kind: "environment", Key: "other"},
+		{Subject: about("eve"), Action: "read", Kind: "policy"},
+		{Subject: about("eve"), Action: "admin", Kind: "environment", Key: "other"},
 		{Subject: about("eve"), Action: "read", Kind: "audit"},
 	} {
 		if _, err := a.Explain(t.Context(), by("lead"), q); !errors.Is(err, core.ErrForbidden) {
