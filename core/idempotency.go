@@ -18,11 +18,24 @@ type remembered struct {
 	} `json:"written"`
 }
 
+// idempotencyEntry is the entry of a subject's idempotency key.
+func idempotencyEntry(who *Subject, key string) Key {
+	sum := sha256.Sum256([]byte(who.name() + "\x00" + key))
+	return MakeKey(SystemEnv, KindIdempotency, hex.EncodeToString(sum[:]))
+}
+
+// errUsedKey refuses an idempotency key under which something else was asked for.
+func errUsedKey() error {
+	return &Error{
+		Kind: ErrInvalid, Detail: "Idempotency-Key was used for another request",
+		Fields: []FieldError{{Path: "Idempotency-Key", Reason: "used for another request"}},
+	}
+}
+
 // writeOnce is write under an idempotency key: the answer is an entry of the same commit, so that either both are there or
 // neither. It must know the versions beforehand, hence writers of one key take turns here.
 func (e *Engine) writeOnce(ctx context.Context, c Caller, env EnvID, r Request) (Result, error) {
-	sum := sha256.Sum256([]byte(c.Subject.name() + "\x00" + r.Idempotency))
-	key := MakeKey(SystemEnv, KindIdempotency, hex.EncodeToString(sum[:]))
+	key := idempotencyEntry(c.Subject, r.Idempotency)
 	if _, busy := e.inflight.LoadOrStore(key, true); busy {
 		return Result{}, Errorf(ErrConflict, "A request with this Idempotency-Key is in flight")
 	}
@@ -90,15 +103,20 @@ func (e *Engine) memorize(p *plan, key Key, memo *item, r Request) error {
 	if err != nil {
 		return err
 	}
+	e.memo(&p.txn, key, memo, value)
+	return nil
+}
+
+// memo adds the entry of an idempotency key, in the place of the one held, to a transaction.
+func (e *Engine) memo(txn *Txn, key Key, held *item, value []byte) {
 	var version int64
-	if memo != nil {
-		version = memo.version
+	if held != nil {
+		version = held.version
 	}
-	p.txn.Checks = append(p.txn.Checks, Check{Key: key, Version: &version})
-	p.txn.Ops = append(p.txn.Ops, Op{Key: key, Do: OpPut, Doc: Doc{
+	txn.Checks = append(txn.Checks, Check{Key: key, Version: &version})
+	txn.Ops = append(txn.Ops, Op{Key: key, Do: OpPut, Doc: Doc{
 		Value: value, TTL: IdempotencyWindow, Expires: e.now().Add(IdempotencyWindow),
 	}})
-	return nil
 }
 
 // repeat answers from the memory of an earlier success, to someone who may still do what was done.
@@ -116,10 +134,7 @@ func (e *Engine) repeat(ctx context.Context, c Caller, env EnvID, r Request, mem
 		return Result{}, (&Error{Kind: ErrInternal}).Because(err)
 	}
 	if m.Digest != hex.EncodeToString(r.Digest[:]) || len(m.Written) != len(r.Writes) {
-		return Result{}, &Error{
-			Kind: ErrInvalid, Detail: "Idempotency-Key was used for another request",
-			Fields: []FieldError{{Path: "Idempotency-Key", Reason: "used for another request"}},
-		}
+		return Result{}, errUsedKey()
 	}
 	res := Result{Position: Position{Epoch: e.Epoch(), Revision: entry.Revision}, Repeated: true}
 	for i := range r.Writes {

@@ -52,7 +52,7 @@ func (e *Engine) WritePolicy(ctx context.Context, c Caller, w PolicyWrite) (Entr
 	if err != nil {
 		return Entry{}, err
 	}
-	entry, err := e.storePolicy(ctx, c.Subject.name(), w)
+	entry, err := e.storePolicy(ctx, c.Subject.name(), w, &c)
 	if err != nil {
 		e.record(&c, ask, OutcomeFailed, "", 0)
 		return Entry{}, err
@@ -63,7 +63,7 @@ func (e *Engine) WritePolicy(ctx context.Context, c Caller, w PolicyWrite) (Entr
 
 // RevertPolicy stores a set on nobody's behalf: one that was not confirmed in time makes room for the one before.
 func (e *Engine) RevertPolicy(ctx context.Context, w PolicyWrite) (Entry, error) {
-	entry, err := e.storePolicy(ctx, serverName, w)
+	entry, err := e.storePolicy(ctx, serverName, w, nil)
 	if err == nil {
 		e.options.Audit.Append(AuditEntry{
 			Time: e.now(), Actor: serverName, Action: "revert", Kind: KindPolicy, Key: PolicySet, Outcome: OutcomeAllowed, Revision: entry.Revision,
@@ -75,7 +75,7 @@ func (e *Engine) RevertPolicy(ctx context.Context, w PolicyWrite) (Entry, error)
 // serverName is the author of what the server does by itself.
 const serverName = "dynconfig"
 
-func (e *Engine) storePolicy(ctx context.Context, author string, w PolicyWrite) (Entry, error) {
+func (e *Engine) storePolicy(ctx context.Context, author string, w PolicyWrite, c *Caller) (Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeFor)
 	defer cancel()
 	set := MakeKey(SystemEnv, KindPolicy, PolicySet)
@@ -87,13 +87,16 @@ func (e *Engine) storePolicy(ctx context.Context, author string, w PolicyWrite) 
 	if w.InForce != nil {
 		txn.Ops = append(txn.Ops, Op{Key: MakeKey(SystemEnv, KindPolicy, PolicyInForce), Do: OpPut, Doc: Doc{Value: w.InForce}})
 	}
-	c, err := e.commit(ctx, txn)
+	if err := e.remember(&txn, c); err != nil {
+		return Entry{}, err
+	}
+	commit, err := e.commit(ctx, txn)
 	if err != nil {
 		return Entry{}, inTime(err)
 	}
-	for i := range c.Changes {
-		if c.Changes[i].Entry.Key == set {
-			return c.Changes[i].Entry, nil
+	for i := range commit.Changes {
+		if commit.Changes[i].Entry.Key == set {
+			return commit.Changes[i].Entry, nil
 		}
 	}
 	return Entry{}, Errorf(ErrInternal, "")

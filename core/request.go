@@ -16,7 +16,8 @@ type Caller struct {
 	Address     string // of the peer, for policy and audit
 	RequestID   string // for audit and logs
 
-	supposed bool // somebody else asks what this one would be told
+	supposed bool  // somebody else asks what this one would be told
+	once     *Once // a change of the policy under an idempotency key
 }
 
 // Position is a place in the log: after commit Revision or, if Sub is not 0, after the first Sub changes of it.
