@@ -19,53 +19,74 @@ decision := malformed if {
 } else := {
 	# Inner admin lists do not hide outer ones.
 	"allow": true,
-	"rule": concat("-", [source, "admin"]),
+	"rule": "key-admin",
 	"reason": "Its admin list names you",
-	"grant": {"source": source, "name": "", "list": "admin", "entry": entry(input.resource.acls.admin)},
+	"grant": {"source": "key", "name": "", "list": "admin", "entry": entry(input.resource.acls.admin, input.subject.username)},
 } if {
 	input.resource.acls.admin
-	input.action in open_to_admins[input.resource.kind]
+	input.resource.kind != "namespace"
+	open_to_admins[input.resource.kind][input.action]
+} else := {
+	"allow": true,
+	"rule": "namespace-admin",
+	"reason": "Its admin list names you",
+	"grant": {"source": "namespace", "name": "", "list": "admin", "entry": entry(input.resource.acls.admin, input.subject.username)},
+} if {
+	input.resource.kind == "namespace"
+	input.resource.acls.admin
+	open_to_admins.namespace[input.action]
 } else := {
 	"allow": true,
 	"rule": "namespace-admin",
 	"reason": "The admin list of a namespace around it names you",
-	"grant": {"source": "namespace", "name": link.namespace, "list": "admin", "entry": entry(link.acls.admin)},
+	"grant": {"source": "namespace", "name": link.namespace, "list": "admin", "entry": entry(link.acls.admin, input.subject.username)},
 } if {
-	link := input.resource.namespace_acls[max([i | entry(input.resource.namespace_acls[i].acls.admin)])]
-	input.action in open_to_admins[input.resource.kind]
+	link := administering(input.resource.namespace_acls, input.subject.username)
+	open_to_admins[input.resource.kind][input.action]
 } else := {
 	# Of the read lists, and of the write lists, the nearest hides all further out, even if it is empty.
 	"allow": true,
-	"rule": concat("-", [source, "read"]),
+	"rule": "key-read",
 	"reason": "Its read list names you",
-	"grant": {"source": source, "name": "", "list": "read", "entry": entry(input.resource.acls.read)},
+	"grant": {"source": "key", "name": "", "list": "read", "entry": entry(input.resource.acls.read, input.subject.username)},
 } if {
 	input.action == "read"
 	input.resource.acls.read
-	input.resource.kind in {"key", "document", "namespace"}
+	input.resource.kind in {"key", "document"}
+} else := {
+	"allow": true,
+	"rule": "namespace-read",
+	"reason": "Its read list names you",
+	"grant": {"source": "namespace", "name": "", "list": "read", "entry": entry(input.resource.acls.read, input.subject.username)},
+} if {
+	input.action == "read"
+	input.resource.acls.read
+	input.resource.kind == "namespace"
 } else := {
 	"allow": true,
 	"rule": "namespace-read",
 	"reason": "The nearest read list around it names you",
-	"grant": {"source": "namespace", "name": reading.namespace, "list": "read", "entry": entry(reading.acls.read)},
+	"grant": {"source": "namespace", "name": link.namespace, "list": "read", "entry": entry(link.acls.read, input.subject.username)},
 } if {
 	input.action == "read"
-	not input.resource.acls.read
 	input.resource.kind in {"key", "document", "namespace"}
+	not input.resource.acls.read
+	link := nearest(input.resource.namespace_acls, "read")
 } else := {
 	# A new item has no say about itself, even where one was deleted.
 	"allow": true,
 	"rule": "namespace-create",
 	"reason": "The nearest write list around it names you",
-	"grant": {"source": "namespace", "name": writing.namespace, "list": "write", "entry": entry(writing.acls.write)},
+	"grant": {"source": "namespace", "name": link.namespace, "list": "write", "entry": entry(link.acls.write, input.subject.username)},
 } if {
 	input.action == "create"
 	input.resource.kind in {"key", "document"}
+	link := nearest(input.resource.namespace_acls, "write")
 } else := {
 	"allow": true,
 	"rule": concat("-", ["key", input.action]),
 	"reason": "Its write list names you",
-	"grant": {"source": "key", "name": "", "list": "write", "entry": entry(input.resource.acls.write)},
+	"grant": {"source": "key", "name": "", "list": "write", "entry": entry(input.resource.acls.write, input.subject.username)},
 } if {
 	input.action in {"write", "delete"}
 	input.resource.acls.write
@@ -74,17 +95,18 @@ decision := malformed if {
 	"allow": true,
 	"rule": concat("-", ["namespace", input.action]),
 	"reason": "The nearest write list around it names you",
-	"grant": {"source": "namespace", "name": writing.namespace, "list": "write", "entry": entry(writing.acls.write)},
+	"grant": {"source": "namespace", "name": link.namespace, "list": "write", "entry": entry(link.acls.write, input.subject.username)},
 } if {
 	input.action in {"write", "delete"}
 	not input.resource.acls.write
 	input.resource.kind in {"key", "document"}
+	link := nearest(input.resource.namespace_acls, "write")
 } else := {
 	# Who may write in a namespace may see its record.
 	"allow": true,
 	"rule": "namespace-read",
 	"reason": "Its write list names you",
-	"grant": {"source": "namespace", "name": "", "list": "write", "entry": entry(input.resource.acls.write)},
+	"grant": {"source": "namespace", "name": "", "list": "write", "entry": entry(input.resource.acls.write, input.subject.username)},
 } if {
 	input.resource.kind == "namespace"
 	input.action == "read"
@@ -93,11 +115,12 @@ decision := malformed if {
 	"allow": true,
 	"rule": "namespace-read",
 	"reason": "The nearest write list around it names you",
-	"grant": {"source": "namespace", "name": writing.namespace, "list": "write", "entry": entry(writing.acls.write)},
+	"grant": {"source": "namespace", "name": link.namespace, "list": "write", "entry": entry(link.acls.write, input.subject.username)},
 } if {
 	input.resource.kind == "namespace"
 	input.action == "read"
 	not input.resource.acls.write
+	link := nearest(input.resource.namespace_acls, "write")
 } else := {
 	"allow": true,
 	"rule": input.action,
@@ -114,10 +137,11 @@ decision := malformed if {
 	input.action == "read"
 } else := {
 	"allow": false,
-	"rule": concat("-", ["no", input.action]),
+	"rule": refusals[input.action],
 	"reason": refusal,
 } if {
-	well_formed
+	input.subject.username
+	input.resource.kind in {"key", "document", "namespace", "environment", "policy", "audit"}
 } else := malformed
 
 malformed := {
@@ -132,6 +156,16 @@ well_formed if {
 	input.action in {"read", "list", "watch", "create", "write", "delete", "admin"}
 }
 
+refusals := {
+	"read": "no-read",
+	"list": "no-list",
+	"watch": "no-watch",
+	"create": "no-create",
+	"write": "no-write",
+	"delete": "no-delete",
+	"admin": "no-admin",
+}
+
 # What the admin lists around an item open, beside the server admins. The audit of a key is open to the key's admins.
 open_to_admins := {
 	"key": {"read", "create", "write", "delete", "admin"},
@@ -140,49 +174,47 @@ open_to_admins := {
 	"audit": {"read"},
 }
 
-# The innermost namespaces that have a read list, and a write list.
-reading := input.resource.namespace_acls[max([i | input.resource.namespace_acls[i].acls.read])]
-
-writing := input.resource.namespace_acls[max([i | input.resource.namespace_acls[i].acls.write])]
-
-# Where the item's own lists stand.
-source := "namespace" if {
-	input.resource.kind == "namespace"
-} else := "key"
-
-# entry is what in a list matches the user; undefined if nothing does.
-entry(list) := input.subject.username if {
-	list.names[input.subject.username]
+# entry is what in a list matches a user; undefined if nothing does.
+entry(list, user) := user if {
+	list.names[user]
 } else := "*" if {
 	list.any
-	input.subject.username
 } else := concat("", [matching[0], "*"]) if {
-	strings.any_prefix_match(input.subject.username, list.prefixes)
-	matching := [p | some p in list.prefixes; startswith(input.subject.username, p)]
+	strings.any_prefix_match(user, list.prefixes)
+	matching := [p | some p in list.prefixes; startswith(user, p)]
 }
 
-named(link) := "the root namespace" if {
-	link.namespace == "*"
-} else := concat(" ", ["namespace", link.namespace])
+# nearest is the innermost namespace that has a list.
+nearest(links, list) := links[max([i | links[i].acls[list]])]
+
+# administering is the innermost namespace whose admin list matches a user.
+administering(links, user) := links[max([i | entry(links[i].acls.admin, user)])]
 
 # Why nobody but an admin could: the list that decided and where it stands, never who is in it.
-refusal := concat(" ", ["The", deciding, "list of this", input.resource.kind, "does not name you, nor does an admin list"]) if {
-	input.resource.acls[deciding]
-	input.action != "create"
-} else := concat(" ", ["The read list of", named(reading), "does not name you, nor does an admin list"]) if {
-	deciding == "read"
-} else := concat(" ", ["The write list of", named(writing), "does not name you, nor does an admin list"]) if {
-	deciding == "write"
-} else := concat(" ", ["No", deciding, "list around this", input.resource.kind, "names you, nor does an admin list"]) if {
-	deciding
-} else := concat(" ", ["No admin list around this", input.resource.kind, "names you"]) if {
-	input.action in open_to_admins[input.resource.kind]
-} else := "This is for server admins"
-
-deciding := "read" if {
+refusal := concat(" ", ["The read list of this", input.resource.kind, "does not name you, nor does an admin list"]) if {
+	input.action == "read"
+	input.resource.acls.read
+	input.resource.kind in {"key", "document", "namespace"}
+} else := concat(" ", ["The write list of this", input.resource.kind, "does not name you, nor does an admin list"]) if {
+	input.action in {"write", "delete"}
+	input.resource.acls.write
+	input.resource.kind in {"key", "document"}
+} else := concat(" ", ["The read list of", place, "does not name you, nor does an admin list"]) if {
 	input.action == "read"
 	input.resource.kind in {"key", "document", "namespace"}
-} else := "write" if {
+	link := nearest(input.resource.namespace_acls, "read")
+	place := object.get({"*": "the root namespace"}, link.namespace, concat(" ", ["namespace", link.namespace]))
+} else := concat(" ", ["The write list of", place, "does not name you, nor does an admin list"]) if {
 	input.action in {"create", "write", "delete"}
 	input.resource.kind in {"key", "document"}
-}
+	link := nearest(input.resource.namespace_acls, "write")
+	place := object.get({"*": "the root namespace"}, link.namespace, concat(" ", ["namespace", link.namespace]))
+} else := concat(" ", ["No read list around this", input.resource.kind, "names you, nor does an admin list"]) if {
+	input.action == "read"
+	input.resource.kind in {"key", "document", "namespace"}
+} else := concat(" ", ["No write list around this", input.resource.kind, "names you, nor does an admin list"]) if {
+	input.action in {"create", "write", "delete"}
+	input.resource.kind in {"key", "document"}
+} else := concat(" ", ["No admin list around this", input.resource.kind, "names you"]) if {
+	open_to_admins[input.resource.kind][input.action]
+} else := "This is for server admins"

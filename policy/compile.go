@@ -14,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -31,6 +32,7 @@ type policy struct {
 	store      storage.Store
 	txn        storage.Transaction // stays open: nobody writes to the store
 	data       baseData
+	native     map[string]*topdown.Builtin
 	reads      reads
 	reaches    bool      // hosts, by http.send
 	memos      sync.Pool // of *memo
@@ -63,6 +65,8 @@ func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, err
 	if len(compiler.GetRulesExact(ast.MustParseRef(decisionPath))) == 0 {
 		return nil, core.Errorf(core.ErrInvalid, "Policy does not define %s", decisionPath)
 	}
+	functions := native()
+	quicken(compiler, functions)
 	question := ast.NewBody(ast.Equality.Expr(ast.NewTerm(answerVar), ast.NewTerm(answering(compiler))))
 	query, err := compiler.QueryCompiler().Compile(question)
 	if err != nil {
@@ -73,7 +77,7 @@ func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, err
 		return nil, err
 	}
 	reaches := slices.ContainsFunc(compiler.Required.Builtins, func(b *ast.Builtin) bool { return b.Name == ast.HTTPSend.Name })
-	return &policy{query: query, compiler: compiler, store: store, txn: txn, data: data, reads: readsOf(compiler), reaches: reaches}, nil
+	return &policy{query: query, compiler: compiler, store: store, txn: txn, data: data, native: functions, reads: readsOf(compiler), reaches: reaches}, nil
 }
 
 // answering is the rule that decides: decisionPath's, or the one that it does nothing but name, as in the shipped set, which
@@ -122,7 +126,7 @@ func parse(set Set) (map[string]*ast.Module, error) {
 		if err != nil {
 			return nil, err
 		}
-		if modules["shipped/"+file], err = ast.ParseModuleWithOpts(file, string(text), regoV1()); err != nil {
+		if modules[shippedFile(file)], err = ast.ParseModuleWithOpts(file, string(text), regoV1()); err != nil {
 			return nil, err
 		}
 	}
@@ -138,6 +142,8 @@ func parse(set Set) (map[string]*ast.Module, error) {
 	}
 	return modules, nil
 }
+
+func shippedFile(name string) string { return "shipped/" + name }
 
 func regoV1() ast.ParserOptions { return ast.ParserOptions{RegoVersion: ast.RegoV1} }
 

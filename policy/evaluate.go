@@ -61,7 +61,7 @@ func (p *policy) evaluate(ctx context.Context, input ast.Value, at time.Time, tr
 }
 
 func (p *policy) ask(input ast.Value, at time.Time, end topdown.Cancel, tracers []topdown.QueryTracer) *topdown.Query {
-	q := topdown.NewQuery(p.query).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.txn).WithBaseCache(p.data).
+	q := topdown.NewQuery(p.query).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.txn).WithBaseCache(p.data).WithBuiltins(p.native).
 		WithInput(ast.NewTerm(input)).WithTime(at).WithCancel(end).WithStrictBuiltinErrors(true).WithMetrics(metrics.NoOp())
 	for _, t := range tracers {
 		q = q.WithQueryTracer(t)

@@ -52,11 +52,11 @@ func TestExplanationNamesTheBranchThatDecided(t *testing.T) {
 		text   string // stands in the branch
 	}{
 		{"admin-user", ask(core.ActionRead, nil, nil), "server-admin", `"server-admin"`},
-		{"ann", ask(core.ActionRead, nil, around("app", "admin: ann")), "namespace-admin", `"namespace-admin"`},
+		{"ann", ask(core.ActionRead, nil, around("app", "admin: ann")), "namespace-admin", `"The admin list of a namespace around it names you"`},
 		{"ann", ask(core.ActionRead, nil, around("app", "read: ann")), "namespace-read", `"The nearest read list around it names you"`},
 		{"ann", ask(core.ActionCreate, nil, around("app", "write: ann")), "namespace-create", `"namespace-create"`},
 		{"ann", ask(core.ActionList, nil, nil), "list", `"rule": input.action`},
-		{"ann", ask(core.ActionRead, nil, nil), "no-read", `concat("-", ["no", input.action])`},
+		{"ann", ask(core.ActionRead, nil, nil), "no-read", `refusals[input.action]`},
 		{"ann", of(core.KindEnvironment, ask(core.ActionRead, nil, nil)), "environment-read", `"environment-read"`},
 	} {
 		e := explain(t, a, &core.Subject{Username: c.who}, c.access)

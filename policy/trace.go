@@ -160,7 +160,7 @@ func (p *policy) traced(ctx context.Context, input ast.Value, at time.Time, w *w
 	defer done()
 	end := ended{ctx}
 	query := topdown.NewQuery(body).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.txn).
-		WithInput(ast.NewTerm(input)).WithTime(at).WithCancel(&end).WithStrictBuiltinErrors(true)
+		WithBuiltins(p.native).WithInput(ast.NewTerm(input)).WithTime(at).WithCancel(&end).WithStrictBuiltinErrors(true)
 	if w != nil {
 		query = query.WithQueryTracer(w)
 	}
