@@ -55,3 +55,12 @@ func fault(err error) error {
 	}
 	return core.Errorf(core.ErrUnavailable, "Store does not answer").Because(err)
 }
+
+// isSetting reports whether an error is of how NATS is set up, which whoever starts this server should hear at once.
+func isSetting(err error) bool {
+	switch codeOf(err) {
+	case codeReplicas, jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount:
+		return true
+	}
+	return false
+}

@@ -323,19 +323,3 @@ func TestAServerThatStandsStillIsUnavailableAndGoesOn(t *testing.T) {
 		t.Errorf("the commit of unknown outcome, repeated, is revision %d, want 2", second.Revision)
 	}
 }
-
-func TestNoSecretIsInAnError(t *testing.T) {
-	t.Parallel()
-	server := services.StartNats(t, `authorization { user: someone, password: "right-secret" }`)
-	for _, login := range []string{"someone:wrong-secret", "wrong-secret"} {
-		_, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://"+login+"@", 1)})
-		if !errors.Is(err, core.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("a user who is refused is told %v", err)
-		}
-	}
-	b, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://someone:right-secret@", 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = b.Close()
-}

@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,6 +92,9 @@ func Open(ctx context.Context, c Config) (*core.Backend, error) {
 	if !prefixForm.MatchString(o.Prefix) {
 		return nil, core.Errorf(core.ErrInvalid, "NATS prefix %q is not 1 to 64 letters, digits, _ and -", o.Prefix)
 	}
+	if !readable(c.URL) {
+		return nil, core.Errorf(core.ErrInvalid, "NATS URL cannot be read: it is nats://user:password@host:port, with special characters of a password as %%40 and so on")
+	}
 	conn, err := connect(c, o.Timeout)
 	if err != nil {
 		return nil, core.Errorf(core.ErrUnavailable, "NATS does not answer or refuses this server's user").Because(err)
@@ -107,11 +112,22 @@ func Open(ctx context.Context, c Config) (*core.Backend, error) {
 			"set `sync_interval: always` on every server and tell this one with --nats-sync-always")
 	}
 	s := newStore(conn, js, o)
+	ctx, refused := context.WithCancelCause(ctx)
+	defer refused(nil)
+	conn.SetErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {
+		if errors.Is(err, natsgo.ErrPermissionViolation) { // which no answer says
+			o.Logger.Error("NATS refuses something to this server's user", "error", err)
+			refused(err)
+		}
+	})
 	s.loops.Go(func() { s.follow(s.ctx) })
 	s.loops.Go(func() { s.keep(s.ctx) })
-	ctx, cancel := context.WithTimeout(ctx, 2*o.Timeout)
+	opening, cancel := context.WithTimeout(ctx, 2*o.Timeout)
 	defer cancel()
-	if err := s.await(ctx, func(*view) bool { return true }); err != nil {
+	if err := s.await(opening, func(*view) bool { return true }); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = fault(cause)
+		}
 		s.close()
 		return nil, err
 	}
@@ -121,6 +137,20 @@ func Open(ctx context.Context, c Config) (*core.Backend, error) {
 	})}, nil
 }
 
+// readable reports whether addresses are such. nats.go would say why one is not, and show the password in it.
+func readable(addresses string) bool {
+	for address := range strings.SplitSeq(addresses, ",") {
+		address = strings.TrimSpace(address)
+		if !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		if u, err := url.Parse(address); err != nil || u.Hostname() == "" {
+			return false
+		}
+	}
+	return true
+}
+
 // connect makes a connection that comes back by itself, as often and as long as it takes, and that fails what is sent
 // while it is away: what lay in a buffer meanwhile would be written without having been evaluated again.
 func connect(c Config, timeout time.Duration) (*natsgo.Conn, error) {
@@ -128,7 +158,7 @@ func connect(c Config, timeout time.Duration) (*natsgo.Conn, error) {
 		natsgo.Name("dynconfig"), natsgo.Timeout(timeout),
 		natsgo.MaxReconnects(-1), natsgo.ReconnectWait(50 * time.Millisecond), natsgo.ReconnectJitter(50*time.Millisecond, time.Second),
 		natsgo.ReconnectBufSize(-1), natsgo.PingInterval(2 * time.Second), natsgo.MaxPingsOutstanding(2),
-		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}), // they come with the calls, too
+		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}), // not to the standard error
 	}
 	if c.CA != "" {
 		options = append(options, natsgo.RootCAs(c.CA))
@@ -138,9 +168,6 @@ func connect(c Config, timeout time.Duration) (*natsgo.Conn, error) {
 	}
 	if c.Credentials != "" {
 		options = append(options, natsgo.UserCredentials(c.Credentials))
-	}
-	if c.URL == "" {
-		return nil, errors.New("no URL is given")
 	}
 	return natsgo.Connect(c.URL, options...)
 }

@@ -165,3 +165,53 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	}
 	put(t, again, "", op("a", nil))
 }
+
+func TestNoSecretIsInAnError(t *testing.T) {
+	t.Parallel()
+	server := services.StartNats(t, `authorization { user: someone, password: "right-secret" }`)
+	for _, login := range []string{"someone:wrong-secret", "wrong-secret"} {
+		_, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://"+login+"@", 1)})
+		if !errors.Is(err, core.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("a user who is refused is told %v", err)
+		}
+	}
+	for _, url := range []string{
+		"", "nats://", "nats://someone:secret@", "nats://someone:%zsecret@host:4222", "nats://someone:secret", "someone:se,cret@host",
+		"nats://someone:se/cret@host", "nats://someone:my secret@host", "nats://someone:secret@[::1", "nats://host,nats://someone:secret@host:port",
+	} {
+		if _, err := Open(t.Context(), Config{URL: url}); !errors.Is(err, core.ErrInvalid) || strings.Contains(err.Error(), "cret") {
+			t.Errorf("address %q is answered %v", url, err)
+		}
+	}
+	b, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://someone:right-secret@", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = b.Close()
+}
+
+func TestAServerThatIsNotSetUpForUsSaysSoAtOnce(t *testing.T) {
+	t.Parallel()
+	user := func(name, publish, subscribe string) string {
+		return fmt.Sprintf("{ user: %s, password: x, permissions: { publish: %s, subscribe: %q } }", name, publish, subscribe)
+	}
+	server := services.StartNats(t, fmt.Sprintf("accounts { A: { jetstream: enabled, users: [ %s, %s, %s, { user: all, password: x } ] }, B: { users: [ { user: plain, password: x } ] } }",
+		user("nothing", `["orders.>"]`, "_INBOX.>"), user("silent", `["$JS.API.>"]`, "_INBOX.>"), user("deaf", `["$JS.API.>", "dynconfig.>"]`, "orders.>")))
+	for _, c := range []struct {
+		user, want string
+		replicas   int
+	}{
+		{user: "all", want: "as many servers as replicas", replicas: 3},
+		{user: "nothing", want: "refuses this server's user"},
+		{user: "silent", want: "refuses this server's user"},
+		{user: "deaf", want: "refuses this server's user"},
+		{user: "plain", want: "JetStream switched off"},
+	} {
+		_, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://"+c.user+":x@", 1), Options: Options{
+			Replicas: c.replicas, Timeout: time.Minute, // not what a server is given that does not answer
+		}})
+		if !errors.Is(err, core.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), c.want) {
+			t.Errorf("user %s is answered %v, want %q", c.user, err, c.want)
+		}
+	}
+}

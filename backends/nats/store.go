@@ -159,7 +159,7 @@ func (s *Store) await(ctx context.Context, cond func(*view) bool) error {
 	for {
 		s.mu.RLock()
 		moved, why, closed := s.moved, s.fault, s.closed
-		known := s.view != nil && !s.doubt
+		known, fresh := s.view != nil && !s.doubt, s.view == nil
 		done := known && cond(s.view)
 		s.mu.RUnlock()
 		switch {
@@ -167,7 +167,7 @@ func (s *Store) await(ctx context.Context, cond func(*view) bool) error {
 			return errClosed
 		case done:
 			return nil
-		case !known && why != nil && !errors.Is(why, core.ErrUnavailable):
+		case !known && why != nil && (!errors.Is(why, core.ErrUnavailable) || fresh && isSetting(why)):
 			return why // it does not go away by waiting
 		}
 		select {
