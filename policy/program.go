@@ -33,6 +33,11 @@ func Compile(ctx context.Context, set Set, o CompileOptions) (*Program, error) {
 	return &Program{p}, nil
 }
 
+// Compile makes a Program that decides beside this Authorizer's server admins, and may call what it may.
+func (a *Authorizer) Compile(ctx context.Context, set Set) (*Program, error) {
+	return Compile(ctx, set, CompileOptions{Admins: a.admins, Hosts: a.hosts})
+}
+
 // Decide answers an input as it was, or would be, given to the policy. at is the time that the policy sees; zero: the one in
 // the input, or now. A policy that fails denies, as rule policy-error, and the reason says how. An error means that the
 // input is no object in JSON, or that ctx ended.

@@ -63,21 +63,29 @@ type replay struct {
 	claims    map[string]bool             // those that any input has
 	truncated bool
 
-	allowed, merged, unread, failed, withoutKey, withoutRequest int64
+	allowed, merged, incomplete, lost, failed int64
 }
 
 func (r *replay) ask(ctx context.Context, record *wire.Decision) error {
 	count := max(record.Count, 1)
-	r.look(record)
+	switch {
+	case record.Rule == RuleLost:
+		r.lost += count
+		return nil
+	case record.Incomplete:
+		r.incomplete += count
+		return nil
+	}
 	d, err := r.program.Decide(ctx, record.Input, record.Time)
 	switch {
 	case errors.Is(err, core.ErrMalformed):
-		r.unread += count
+		r.incomplete += count
 		return nil
 	case err != nil:
 		return err
 	}
 	r.decisions += count
+	r.look(record)
 	if d.Rule == RuleError {
 		r.failed += count
 	}
@@ -99,34 +107,25 @@ func (r *replay) ask(ctx context.Context, record *wire.Decision) error {
 
 // look notes what there is of a record for the draft to see.
 func (r *replay) look(record *wire.Decision) {
-	var input struct {
-		Subject struct {
-			Claims map[string]json.RawMessage `json:"claims"`
-		} `json:"subject"`
-		Resource struct {
-			Key *string `json:"key"`
-		} `json:"resource"`
-		Request *struct {
-			Operation *string `json:"operation"`
-		} `json:"request"`
-	}
-	if json.Unmarshal(record.Input, &input) != nil {
-		return // it is not asked either
-	}
-	for claim := range input.Subject.Claims {
-		r.claims[claim] = true
-	}
-	if input.Resource.Key == nil {
-		r.withoutKey++
-	}
-	if input.Request == nil || input.Request.Operation == nil {
-		r.withoutRequest++
-	}
 	if record.Allow {
 		r.allowed++
 	}
 	if record.Count > 1 {
 		r.merged++
+	}
+	if read, _ := r.program.Claims(); len(read) == 0 {
+		return
+	}
+	var input struct {
+		Subject struct {
+			Claims map[string]json.RawMessage `json:"claims"`
+		} `json:"subject"`
+	}
+	if json.Unmarshal(record.Input, &input) != nil {
+		return
+	}
+	for claim := range input.Subject.Claims {
+		r.claims[claim] = true
 	}
 }
 
@@ -170,20 +169,17 @@ func (r *replay) warnings() []string {
 	if all {
 		say("The draft reads all claims. Only those are recorded that the policy read at the time.")
 	}
-	if r.program.ReadsKey() && r.withoutKey > 0 {
-		say("The draft reads keys, which %d records do not have.", r.withoutKey)
-	}
-	if r.program.ReadsRequest() && r.withoutRequest > 0 {
-		say("The draft reads the request, which %d records do not have.", r.withoutRequest)
-	}
-	if r.merged > 0 && r.program.ReadsRequest() {
-		say("%d records stand for several decisions each: all are replayed at the time of the first.", r.merged)
+	if r.merged > 0 && (r.program.ReadsKey() || r.program.ReadsRequest()) {
+		say("%d records stand for several decisions each: all are replayed as the first, with its key, request and time.", r.merged)
 	}
 	if r.failed > 0 {
 		say("The draft failed to decide %d decisions, which denies them.", r.failed)
 	}
-	if r.unread > 0 {
-		say("%d decisions have no input that can be read and were left out.", r.unread)
+	if r.incomplete > 0 {
+		say("%d decisions are not recorded as a whole and were left out.", r.incomplete)
+	}
+	if r.lost > 0 {
+		say("%d decisions of that period were not recorded: there were too many at a time.", r.lost)
 	}
 	return warnings
 }

@@ -4,6 +4,7 @@ package authoring
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"time"
@@ -29,13 +30,19 @@ type Options struct {
 
 // Sandbox tries drafts where they can do no harm.
 type Sandbox interface {
+	// Check compiles a set and finds out who could change the policy under it. A nil caller: nobody puts it.
+	Check(ctx context.Context, set wire.PolicySet, caller *core.Caller) (policy.Verdict, error)
 	// Test runs the tests of a set.
 	Test(ctx context.Context, set wire.PolicySet) (wire.PolicyTests, error)
+	// Replay asks a set again what was recorded.
+	Replay(ctx context.Context, set wire.PolicySet, records iter.Seq2[wire.Decision, error]) (wire.Replayed, error)
 }
 
 // Decisions are the records of what was decided.
 type Decisions interface {
 	Query(ctx context.Context, f wire.DecisionFilter) (wire.Decisions, error)
+	// Each calls do for each record in [since, until), oldest first.
+	Each(ctx context.Context, since, until time.Time, do func(wire.Decision) error) error
 }
 
 // Manager is what the policy routes call. It keeps the Authorizer at the policy that is in force: what its source holds, or

@@ -13,14 +13,15 @@ import (
 // preflight finds out whether a set may be put in force: it compiles, its tests pass, and it locks nobody out who must be
 // able to change it. A nil caller: nobody put it.
 func preflight(ctx context.Context, a *policy.Authorizer, s Sandbox, set policy.Set, caller *core.Caller) (policy.Verdict, *wire.PolicyTests, error) {
-	verdict, err := a.Check(ctx, set, caller)
+	if len(set.Modules) == 0 {
+		verdict, err := a.Check(ctx, set, caller)
+		return verdict, nil, err
+	}
+	sent, err := wireOf(set)
 	if err != nil {
 		return policy.Verdict{}, nil, err
 	}
-	if len(set.Modules) == 0 {
-		return verdict, nil, nil
-	}
-	sent, err := wireOf(set)
+	verdict, err := s.Check(ctx, sent, caller)
 	if err != nil {
 		return policy.Verdict{}, nil, err
 	}
@@ -57,15 +58,4 @@ func orInProcess(s Sandbox, a *policy.Authorizer) Sandbox {
 		return inProcess{a}
 	}
 	return s
-}
-
-// inProcess is the Sandbox of who has none.
-type inProcess struct{ authorizer *policy.Authorizer }
-
-func (p inProcess) Test(ctx context.Context, sent wire.PolicySet) (wire.PolicyTests, error) {
-	set, err := SetOf(sent, "")
-	if err != nil {
-		return wire.PolicyTests{}, err
-	}
-	return p.authorizer.Test(ctx, set)
 }
