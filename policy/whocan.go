@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/open-policy-agent/opa/v1/ast"
-
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/wire"
 )
@@ -109,46 +107,4 @@ func standIn(entry string, named map[string]bool) string {
 func (p *policy) partial() bool {
 	r := &p.reads
 	return r.anyClaim() || r.volatile || r.address || r.operation || r.changes || p.singlesOut()
-}
-
-// singlesOut reports whether a module beside the shipped rules looks at the username by itself.
-func (p *policy) singlesOut() bool {
-	n := names{}
-	for _, m := range p.compiler.Modules {
-		if !m.Package.Path.Equal(aclPackage) {
-			n.walk(m)
-		}
-	}
-	return n.read
-}
-
-// names finds out whether something reads the username.
-type names struct{ read bool }
-
-func (n *names) walk(x any) {
-	ast.NewGenericVisitor(func(x any) bool {
-		switch x := x.(type) {
-		case *ast.With: // its target is replaced, not read
-			n.walk(x.Value)
-			return true
-		case ast.Ref:
-			if x.HasPrefix(ast.InputRootRef) {
-				n.ref(constants(x[1:]))
-			}
-			for _, t := range x[1:] { // a head alone is no reference to all of input
-				n.walk(t)
-			}
-			return true
-		case ast.Var:
-			if x.Equal(ast.InputRootDocument.Value) {
-				n.ref(nil)
-			}
-		}
-		return n.read
-	}).Walk(x)
-}
-
-func (n *names) ref(path []string) {
-	part := func(i int, name string) bool { return len(path) <= i || path[i] == name }
-	n.read = n.read || part(0, "subject") && part(1, "username")
 }

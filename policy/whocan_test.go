@@ -89,15 +89,19 @@ func TestWhoCanUnderAnySetListsNobodyWhoMayNot(t *testing.T) {
 
 func TestWhoCanIsPartialWhereThePolicyLooksAtMoreThanLists(t *testing.T) {
 	for body, want := range map[string]bool{
-		`decision := data.dynconfig.acl.decision`:                               false,
-		`decision := data.dynconfig.acl.decision if input.action != "write"`:    false,
-		`decision := {"allow": startswith(input.resource.key, "public.")}`:      false,
-		`decision := {"allow": input.subject.claims.team == "blue"}`:            true,
-		`decision := {"allow": time.now_ns() > 1}`:                              true,
-		`decision := {"allow": input.request.address == "192.0.2.7"}`:           true,
-		`decision := {"allow": input.subject.username == "ann"}`:                true,
-		"decision := {\"allow\": f(input)}\n\nf(x) := x.action == \"read\"":     true,
-		"decision := {\"allow\": true} if {\n\tsome x\n\tinput[x] == \"read\"}": true,
+		`decision := data.dynconfig.acl.decision`:                                                                                                  false,
+		`decision := data.dynconfig.acl.decision if input.action != "write"`:                                                                       false,
+		`decision := {"allow": startswith(input.resource.key, "public.")}`:                                                                         false,
+		`decision := {"allow": input.subject.claims.team == "blue"}`:                                                                               true,
+		`decision := {"allow": time.now_ns() > 1}`:                                                                                                 true,
+		`decision := {"allow": input.request.address == "192.0.2.7"}`:                                                                              true,
+		`decision := {"allow": input.subject.username == "ann"}`:                                                                                   true,
+		"decision := {\"allow\": false} if {\n\tnot input.subject.username in data.dynconfig.config.admins\n} else := data.dynconfig.acl.decision": false,
+		"decision := {\"allow\": true} if {\n\tinput.subject.username in data.dynconfig.config.admins\n}":                                          false,
+		"decision := {\"allow\": true} if {\n\tinput.subject.username in data.team\n}":                                                             true,
+		"decision := {\"allow\": true} if {\n\tname := input.subject.username\n\tname in data.dynconfig.config.admins\n\tname != \"x\"\n}":         true,
+		"decision := {\"allow\": f(input)}\n\nf(x) := x.action == \"read\"":                                                                        true,
+		"decision := {\"allow\": true} if {\n\tsome x\n\tinput[x] == \"read\"}":                                                                    true,
 	} {
 		if w := whoCan(t, open(t, module(body)), ask(core.ActionRead, nil, nil)); w.Partial != want {
 			t.Errorf("%s: partial %v, want %v", body, w.Partial, want)
