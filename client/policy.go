@@ -31,8 +31,7 @@ type PutPolicyOptions struct {
 }
 
 // PutPolicy puts a set in force. One that does not compile, whose tests fail, or that would lock its admins out is
-// core.ErrInvalid, with file, line and reason among the error's fields. A set that is in force already changes nothing, so
-// that the call may be repeated.
+// core.ErrInvalid, with file, line and reason among the error's fields.
 func (c *Client) PutPolicy(ctx context.Context, set PolicySet, o PutPolicyOptions) (PolicyState, error) {
 	if set.Modules == nil {
 		set.Modules = map[string]string{}
@@ -41,7 +40,7 @@ func (c *Client) PutPolicy(ctx context.Context, set PolicySet, o PutPolicyOption
 	if err != nil {
 		return PolicyState{}, err
 	}
-	r := call{method: http.MethodPut, path: "/policy", query: url.Values{}, header: http.Header{}, body: body}
+	r := call{method: http.MethodPut, path: "/policy", query: url.Values{}, header: WriteOptions{}.header(), body: body}
 	if o.DryRun {
 		r.query.Set("dry_run", "true")
 	}
@@ -56,7 +55,7 @@ func (c *Client) PutPolicy(ctx context.Context, set PolicySet, o PutPolicyOption
 
 // ConfirmPolicy keeps a set that was put with Confirm.
 func (c *Client) ConfirmPolicy(ctx context.Context, revision string) (PolicyState, error) {
-	return post[PolicyState](ctx, c, "/policy/confirm", map[string]string{"revision": revision})
+	return post[PolicyState](ctx, c, "/policy/confirm", map[string]string{"revision": revision}, WriteOptions{}.header())
 }
 
 // RollbackPolicy puts a set of the history in force again.
@@ -65,7 +64,7 @@ func (c *Client) RollbackPolicy(ctx context.Context, revision, note string) (Pol
 	if note != "" {
 		body["note"] = note
 	}
-	return post[PolicyState](ctx, c, "/policy/rollback", body)
+	return post[PolicyState](ctx, c, "/policy/rollback", body, WriteOptions{}.header())
 }
 
 // PolicyHistory lists the sets that were put, newest first, at most limit; 0: the server's choice.
@@ -82,17 +81,17 @@ func (c *Client) TestPolicy(ctx context.Context, set PolicySet) (PolicyTests, er
 	if set.Modules == nil {
 		set.Modules = map[string]string{}
 	}
-	return post[PolicyTests](ctx, c, "/policy/test", set)
+	return post[PolicyTests](ctx, c, "/policy/test", set, nil)
 }
 
 // post sends a question or a change and reads what came of it.
-func post[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
+func post[T any](ctx context.Context, c *Client, path string, body any, header http.Header) (T, error) {
 	text, err := encode(body)
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return decoded[T](c.do(ctx, call{method: http.MethodPost, path: path, body: text}))
+	return decoded[T](c.do(ctx, call{method: http.MethodPost, path: path, header: header, body: text}))
 }
 
 func decoded[T any](a answer, err error) (T, error) {

@@ -27,18 +27,18 @@ type (
 
 // Explain says whether something would be allowed, and why. A denial is an answer, not an error.
 func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
-	return post[Explanation](ctx, c, "/policy/explain", q)
+	return post[Explanation](ctx, c, "/policy/explain", q, nil)
 }
 
 // WhoCan lists the principals, and patterns of them, that the policy allows something; for admins of the item.
 func (c *Client) WhoCan(ctx context.Context, q Question) (WhoCan, error) {
 	q.Subject = nil
-	return post[WhoCan](ctx, c, "/policy/who-can", q)
+	return post[WhoCan](ctx, c, "/policy/who-can", q, nil)
 }
 
 // ReplayPolicy asks a draft, or a stored set, what was asked in a period, and tells what it would answer differently.
 func (c *Client) ReplayPolicy(ctx context.Context, r ReplayRequest) (Replayed, error) {
-	return post[Replayed](ctx, c, "/policy/replay", r)
+	return post[Replayed](ctx, c, "/policy/replay", r, nil)
 }
 
 // DecisionPages lists recorded decisions page by page, newest first. Limit is the size of a page; 0: the server's choice.

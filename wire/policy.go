@@ -7,7 +7,7 @@ import (
 
 // PolicySet is a policy as it is sent: what PUT /policy, POST /policy/test and a replay take.
 type PolicySet struct {
-	Modules map[string]string `json:"modules" doc:"Rego by file name; none: the shipped rules alone. Files that end in _test.rego are for its tests alone."`
+	Modules map[string]string `json:"modules,omitzero" doc:"Rego by file name; none: the shipped rules alone. Files that end in _test.rego are for its tests alone."`
 	Data    json.RawMessage   `json:"data,omitempty" doc:"An object that the modules find under data."`
 	Note    string            `json:"note,omitempty" doc:"Why, for the history."`
 }

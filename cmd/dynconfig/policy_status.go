@@ -47,7 +47,7 @@ func policyRows(s client.PolicyState, row func(...string)) {
 	}
 	put("source", s.Source)
 	put("revision", s.Revision)
-	if !s.LoadedAt.IsZero() {
+	if !s.LoadedAt.IsZero() && !s.DryRun {
 		row("loaded", s.LoadedAt.Local().Format(time.RFC3339))
 	}
 	put("author", s.Author)

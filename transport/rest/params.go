@@ -140,14 +140,19 @@ func writeParams() []*param {
 	})
 	ifMatch.many = true
 	return append(environmentParams(), ifMatch, ifNoneMatch("`*`: there must be no such item yet, else 412.", "*"),
-		header(wire.HeaderIdempotency, "For 24 hours the same key for the same request returns the first success and writes nothing.", "5f0c6c1e-create-theme",
-			func(in *inputs, s string) error {
-				if !idempotencyKey(s) {
-					return badParam(wire.HeaderIdempotency, "must be 1 to 255 printable characters of ASCII")
-				}
-				in.idempotency = s
-				return nil
-			}))
+		idempotencyParam())
+}
+
+// idempotencyParam is a parameter of every write.
+func idempotencyParam() *param {
+	return header(wire.HeaderIdempotency, "For 24 hours the same key for the same request returns the first success and writes nothing.", "5f0c6c1e-create-theme",
+		func(in *inputs, s string) error {
+			if !idempotencyKey(s) {
+				return badParam(wire.HeaderIdempotency, "must be 1 to 255 printable characters of ASCII")
+			}
+			in.idempotency = s
+			return nil
+		})
 }
 
 func ifNoneMatch(about, example string) *param {

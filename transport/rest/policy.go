@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"slices"
 
@@ -39,15 +40,15 @@ func policyChanges() []*operation {
 			method: http.MethodPut, path: "/policy", id: "putPolicy", tag: "policy", summary: "Put a policy in force",
 			about: "The set replaces the one before as a whole. It takes effect only if it compiles, its tests pass, and the caller and one of the " +
 				"server's admins would still administer the policy under it; else 422 with file, line and reason, and the policy stays. " +
-				"Putting what is in force already changes nothing. 409 where the policy comes from a directory or bundle.",
-			params: append(environmentParams(), ifRevision(), dryRun(), confirmWithin()),
+				"409 where the policy comes from a directory or bundle.",
+			params: append(environmentParams(), ifRevision(), idempotencyParam(), dryRun(), confirmWithin()),
 			body:   setBody("The policy."), run: putPolicy,
 			answers: changed("The policy is in force or, with `dry_run`, could be."), errors: errs,
 		},
 		{
 			method: http.MethodPost, path: "/policy/confirm", id: "confirmPolicy", tag: "policy", summary: "Keep a policy that waits for it",
 			about:  "Keeps a policy that was put with `confirm`. It is asked under that very policy, and so proves that its admins are not locked out.",
-			params: environmentParams(), body: jsonBody(revisionSchema(), `{"revision":"k3v9x2p7:418"}`), run: confirmPolicy,
+			params: append(environmentParams(), idempotencyParam()), body: jsonBody(revisionSchema(), `{"revision":"k3v9x2p7:418"}`), run: confirmPolicy,
 			answers: changed("The policy stays."), errors: errs,
 		},
 		{
@@ -63,7 +64,7 @@ func policyChanges() []*operation {
 		{
 			method: http.MethodPost, path: "/policy/rollback", id: "rollbackPolicy", tag: "policy", summary: "Put an earlier policy in force",
 			about:  "Puts a set of the history anew, under the same conditions as any other.",
-			params: environmentParams(), body: jsonBody(revisionSchema("note"), `{"revision":"k3v9x2p7:407","note":"the freeze is over"}`), run: rollbackPolicy,
+			params: append(environmentParams(), idempotencyParam()), body: jsonBody(revisionSchema("note"), `{"revision":"k3v9x2p7:407","note":"the freeze is over"}`), run: rollbackPolicy,
 			answers: changed("The set is in force."), errors: append(slices.Clone(errs), core.ErrCompacted),
 		},
 	}
@@ -93,11 +94,8 @@ func putPolicy(c *call) error {
 	if err != nil {
 		return err
 	}
-	state, err := p.Put(c.ctx(), c.caller(), set, wire.PutPolicy{DryRun: c.in.dryRun, Confirm: c.in.confirm, IfMatch: c.in.revisions})
-	if err != nil {
-		return err
-	}
-	return c.policyState(state, !state.DryRun)
+	o := wire.PutPolicy{DryRun: c.in.dryRun, Confirm: c.in.confirm, IfMatch: c.in.revisions}
+	return c.changePolicy(p, []any{"put", set, o}, func(caller core.Caller) (wire.PolicyState, error) { return p.Put(c.ctx(), caller, set, o) })
 }
 
 func confirmPolicy(c *call) error {
@@ -109,11 +107,9 @@ func confirmPolicy(c *call) error {
 	if err != nil {
 		return err
 	}
-	state, err := p.Confirm(c.ctx(), c.caller(), revision)
-	if err != nil {
-		return err
-	}
-	return c.policyState(state, true)
+	return c.changePolicy(p, []any{"confirm", revision}, func(caller core.Caller) (wire.PolicyState, error) {
+		return p.Confirm(c.ctx(), caller, revision)
+	})
 }
 
 func rollbackPolicy(c *call) error {
@@ -125,9 +121,35 @@ func rollbackPolicy(c *call) error {
 	if err != nil {
 		return err
 	}
-	state, err := p.Rollback(c.ctx(), c.caller(), revision, note)
+	return c.changePolicy(p, []any{"rollback", revision, note}, func(caller core.Caller) (wire.PolicyState, error) {
+		return p.Rollback(c.ctx(), caller, revision, note)
+	})
+}
+
+// changePolicy carries out a change, once under its Idempotency-Key, and answers with the policy that came of it. A repeat is
+// told what it changed the policy to, whole if that is still in force.
+func (c *call) changePolicy(p Policies, asked []any, change func(core.Caller) (wire.PolicyState, error)) error {
+	var state wire.PolicyState
+	run := func(caller core.Caller) (err error) {
+		state, err = change(caller)
+		return err
+	}
+	if c.in.idempotency == "" || c.in.dryRun {
+		if err := run(c.caller()); err != nil {
+			return err
+		}
+		return c.policyState(state, !c.in.dryRun)
+	}
+	once := core.Once{Key: c.in.idempotency, Digest: sha256.Sum256(marshal(asked))}
+	earlier, err := c.s.engine.PolicyOnce(c.ctx(), c.caller(), once, run)
 	if err != nil {
 		return err
+	}
+	if earlier != nil {
+		at := core.Position{Epoch: c.s.engine.Epoch(), Revision: earlier.Revision}.String()
+		if state, err = p.State(c.ctx(), c.caller()); err != nil || state.Revision != at {
+			state = wire.PolicyState{Source: "server", Revision: at, LoadedAt: earlier.Modified, Author: earlier.Author}
+		}
 	}
 	return c.policyState(state, true)
 }

@@ -16,7 +16,7 @@ const (
 	maxSet          = 1 << 20    // bytes of a set's names, modules and data
 	maxSetBody      = 4 * maxSet // of a body that brings one, which may escape much of it
 	maxQuestionBody = 64 << 10   // of any other
-	maxNote         = 1000       // of a note
+	maxNote         = 4096       // of a note
 	maxRevision     = 128        // of a name of a set
 	maxModuleName   = 200        // of a file's name
 	maxModules      = 500        // files in a set
