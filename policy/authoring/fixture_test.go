@@ -50,6 +50,7 @@ func deploy() *deployment {
 type settings struct {
 	authoring.Options
 	admins []string
+	store  core.Store // nil: the deployment's
 }
 
 // open makes a node that does not run yet.
@@ -68,7 +69,11 @@ func (d *deployment) open(t *testing.T, s settings) (*node, error) {
 		}
 	}
 	n := &node{authorizer: authorizer, audit: &outcomes{make(chan string, 100)}}
-	n.engine, err = core.Open(t.Context(), d.backend.Store.(*memory.Store).Peer(), core.Options{Authorizer: authorizer, Audit: n.audit})
+	backend := d.backend.Store.(*memory.Store).Peer()
+	if s.store != nil {
+		backend.Store, backend.Bus = s.store, nil
+	}
+	n.engine, err = core.Open(t.Context(), backend, core.Options{Authorizer: authorizer, Audit: n.audit})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,73 @@
+package authoring_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/policy"
+	"github.com/dynconfig/dynconfig/policy/authoring"
+	"github.com/dynconfig/dynconfig/wire"
+)
+
+// interrupted is a Sandbox in which every set passes, and something happens meanwhile.
+type interrupted struct {
+	authoring.Sandbox
+	meanwhile func()
+}
+
+func (interrupted) Check(context.Context, wire.PolicySet, *core.Caller) (policy.Verdict, error) {
+	return policy.Verdict{}, nil
+}
+
+func (i interrupted) Test(context.Context, wire.PolicySet) (wire.PolicyTests, error) {
+	i.meanwhile()
+	return wire.PolicyTests{}, nil
+}
+
+func TestWhoChangesAPolicyThatWasChangedMeanwhileIsTold(t *testing.T) {
+	d := deploy()
+	other := d.start(t, settings{})
+	meanwhile := interrupted{meanwhile: func() { other.put(t, without("write"), wire.PutPolicy{}) }}
+	a := d.start(t, settings{Options: authoring.Options{Sandbox: meanwhile}})
+	_, err := a.Put(t.Context(), admin, without("delete"), wire.PutPolicy{})
+	refused(t, err, core.ErrConflict, "changed meanwhile")
+	_, err = a.Rollback(t.Context(), admin, other.state(t).Revision, "")
+	refused(t, err, core.ErrConflict, "changed meanwhile")
+	if !other.forbids(t, core.ActionWrite) || other.forbids(t, core.ActionDelete) {
+		t.Errorf("it is %+v", other.state(t))
+	}
+}
+
+func TestOfManyWhoPutAtOnceEachIsInForceOrToldAndNodesAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := deploy()
+		nodes := []*node{d.start(t, settings{}), d.start(t, settings{}), d.start(t, settings{})}
+		var stored atomic.Int64
+		var all sync.WaitGroup
+		for i := range 12 {
+			all.Go(func() {
+				_, err := nodes[i%3].Put(t.Context(), admin, without([]string{"delete", "write", "create"}[i%3]), wire.PutPolicy{})
+				if err == nil {
+					stored.Add(1)
+				} else if core.KindOf(err) != core.ErrConflict { //nolint:errorlint // KindOf returns the sentinel itself
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		synctest.Wait()
+		h, err := nodes[0].History(t.Context(), admin, 0)
+		if err != nil || int64(len(h.Versions)) != stored.Load() || stored.Load() == 0 {
+			t.Fatalf("%d are stored and %d in the history, %v", stored.Load(), len(h.Versions), err)
+		}
+		for _, n := range nodes {
+			if s := n.state(t); s.Revision != h.Versions[0].Revision {
+				t.Errorf("a node is at %s, the newest is %s", s.Revision, h.Versions[0].Revision)
+			}
+		}
+	})
+}
