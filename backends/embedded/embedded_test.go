@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/goleak"
 
 	"github.com/dynconfig/dynconfig/backends/etcd"
@@ -73,6 +76,26 @@ func TestModel(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	var d directories
 	conformance.Bench(b, d.open, conformance.Options{})
+}
+
+// Beside puts of the same size in the same etcd, in the same process.
+func BenchmarkBeside(b *testing.B) {
+	server, err := start(b.Context(), b.TempDir(), withDefaults(settings()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	client := v3client.New(server.Server)
+	defer func() { _ = client.Close() }()
+	backend, err := etcd.New(b.Context(), client, etcd.Options{Name: "embedded", Request: request, Limits: limits})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = backend.Close() }()
+	conformance.BenchBeside(b, backend, func(ctx context.Context, i int, value []byte) error {
+		_, err := client.Put(ctx, fmt.Sprint("bare/", i%10_000), string(value))
+		return err
+	})
 }
 
 // Two nodes on one server are more than a data directory offers, and show what one node alone cannot.

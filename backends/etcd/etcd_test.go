@@ -1,13 +1,16 @@
 package etcd
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
 	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/conformance/services"
@@ -94,4 +97,20 @@ func TestLinearizable(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	d := deployments{server: services.StartEtcd(b)}
 	conformance.Bench(b, d.open, d.options())
+}
+
+// Beside puts of the same size on the same server.
+func BenchmarkBeside(b *testing.B) {
+	d := deployments{server: services.StartEtcd(b)}
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{d.server.Endpoint}, Logger: zap.NewNop()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	backend := d.open(b)
+	defer func() { _ = backend.Close() }()
+	conformance.BenchBeside(b, backend, func(ctx context.Context, i int, value []byte) error {
+		_, err := client.Put(ctx, fmt.Sprint("bare/", i%10_000), string(value))
+		return err
+	})
 }

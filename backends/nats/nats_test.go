@@ -1,12 +1,14 @@
 package nats
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/dynconfig/dynconfig/conformance"
@@ -94,4 +96,19 @@ func TestLinearizable(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	d := deployments{server: services.StartNats(b)}
 	conformance.Bench(b, d.open, d.options())
+}
+
+// Beside messages of the same size in a stream of the same server.
+func BenchmarkBeside(b *testing.B) {
+	d := deployments{server: services.StartNats(b)}
+	js := admin(b, d.server.URL)
+	if _, err := js.CreateStream(b.Context(), jetstream.StreamConfig{Name: "bare", Subjects: []string{"bare.>"}}); err != nil {
+		b.Fatal(err)
+	}
+	backend := d.open(b)
+	defer func() { _ = backend.Close() }()
+	conformance.BenchBeside(b, backend, func(ctx context.Context, i int, value []byte) error {
+		_, err := js.Publish(ctx, fmt.Sprint("bare.", i%10_000), value)
+		return err
+	})
 }

@@ -60,7 +60,7 @@ func eventually(t *testing.T, ask func() error) {
 }
 
 // admin is somebody else's connection to JetStream.
-func admin(t *testing.T, url string) jetstream.JetStream {
+func admin(t testing.TB, url string) jetstream.JetStream {
 	t.Helper()
 	conn, err := natsgo.Connect(url)
 	if err != nil {
