@@ -7,8 +7,8 @@ import (
 
 	"github.com/dynconfig/dynconfig/policy"
 	"github.com/dynconfig/dynconfig/policy/authoring"
+	"github.com/dynconfig/dynconfig/policy/sandbox"
 	"github.com/dynconfig/dynconfig/policy/source"
-	"github.com/dynconfig/dynconfig/transport/rest"
 )
 
 // policySettings say where the policy comes from.
@@ -53,24 +53,22 @@ func (s *policySettings) source() (source.Source, error) {
 	return source.NewBundle(s.bundle, o)
 }
 
-// openPolicy makes the Authorizer, which decides by what the source holds, else by the shipped rules until what is stored is
+// rules are what a policy needs before there is a store.
+type rules struct {
+	authorizer *policy.Authorizer
+	source     source.Source // nil: none outside the store
+	sandbox    *sandbox.Sandbox
+}
+
+// openPolicy makes an Authorizer that decides by what the source holds, else by the shipped rules until what is stored is
 // known.
-func openPolicy(ctx context.Context, s Settings, sandbox authoring.Sandbox, logger *slog.Logger) (*policy.Authorizer, source.Source, error) {
-	authorizer, err := policy.New(ctx, policy.Options{Admins: s.Admins, Hosts: s.Policy.hosts, Logger: logger})
-	if err != nil {
-		return nil, nil, err
+func openPolicy(ctx context.Context, s Settings, logger *slog.Logger) (r rules, err error) {
+	r.sandbox = sandbox.New(sandbox.Options{Command: []string{workerName}, Admins: s.Admins, Hosts: s.Policy.hosts})
+	if r.authorizer, err = policy.New(ctx, policy.Options{Admins: s.Admins, Hosts: s.Policy.hosts, Logger: logger}); err != nil {
+		return r, err
 	}
-	from, err := s.Policy.source()
-	if err == nil && from != nil {
-		err = authoring.Start(ctx, authorizer, from, sandbox)
+	if r.source, err = s.Policy.source(); err == nil && r.source != nil {
+		err = authoring.Start(ctx, r.authorizer, r.source, r.sandbox)
 	}
-	return authorizer, from, err
+	return r, err
 }
-
-// policies is the Manager for the routes, whose other methods are yet to come.
-type policies struct {
-	*authoring.Manager
-	others
-}
-
-type others struct{ rest.Policies }

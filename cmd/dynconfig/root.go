@@ -81,7 +81,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), tokenCommand(),
 		getCommand(), putCommand(), patchCommand(), deleteCommand(), listCommand(), watchCommand(), namespaceCommand(),
-		policyCommand(), healthCommand(), keysetCommand(), dbCommand(), migrateCommand(), versionCommand(),
+		policyCommand(), policyWorkerCommand(), healthCommand(), keysetCommand(), dbCommand(), migrateCommand(), versionCommand(),
 	)
 	return root
 }

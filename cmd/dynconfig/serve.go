@@ -70,11 +70,11 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	}
 
 	// Who may do what: it touches no data, so a start that fails here leaves none behind.
-	authorizer, from, err := openPolicy(ctx, s, nil, logger)
+	rules, err := openPolicy(ctx, s, logger)
 	if err != nil {
 		return nil, err
 	}
-	metrics.Policy(func() observability.PolicyStats { return observability.PolicyStats(authorizer.Stats()) })
+	metrics.Policy(func() observability.PolicyStats { return observability.PolicyStats(rules.authorizer.Stats()) })
 
 	// Where the data is: counted and traced, behind the keyset.
 	backend, err := openers()[s.Backend](ctx, s, logger)
@@ -105,17 +105,18 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		return nil, err
 	}
 	metrics.DecisionLog(server.decided.Stats)
-	authorizer.Record(server.records)
+	rules.authorizer.Record(server.records)
 
 	// What happens between them.
-	engine, err := core.Open(ctx, backend, core.Options{Authorizer: authorizer, Logger: logger, Retention: s.Retention, MaxStale: s.MaxStale})
+	engine, err := core.Open(ctx, backend, core.Options{Authorizer: rules.authorizer, Logger: logger, Retention: s.Retention, MaxStale: s.MaxStale})
 	if err != nil {
 		return nil, err
 	}
 	server.engine = engine
 	metrics.Engine(engine.Stats)
 	server.policy, err = authoring.Open(ctx, authoring.Options{
-		Engine: engine, Authorizer: authorizer, Source: from, Decisions: server.records, Rescue: s.Policy.choice == "shipped", HideDenied: s.HideDenied, Logger: logger,
+		Engine: engine, Authorizer: rules.authorizer, Source: rules.source, Sandbox: rules.sandbox, Decisions: server.records,
+		Rescue: s.Policy.choice == "shipped", HideDenied: s.HideDenied, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
@@ -130,10 +131,10 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 	// How they ask.
 	server.watch = watch.New(engine, watch.Options{
 		Authenticate: guard.Admit, Verify: guard.Guard.Authenticate, Take: guard.take, Stray: guard.stray, Address: guard.Address,
-		Alike: authorizer.Alike, MaxConnections: s.MaxConnections, AllowOrigins: s.AllowOrigins, Logger: logger,
+		Alike: rules.authorizer.Alike, MaxConnections: s.MaxConnections, AllowOrigins: s.AllowOrigins, Logger: logger,
 	})
 	handler := rest.New(engine, rest.Options{
-		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied, Policies: policies{Manager: server.policy},
+		Authenticate: guard.Admit, Address: guard.Address, HideDenied: s.HideDenied, Policies: server.policy,
 		Watch: server.watch, Metrics: metrics, JWKS: server.jwks(), Observe: metrics.Observe, Logger: logger,
 		Components: func() map[string]string {
 			parts := map[string]string{"encryption": encryption.health, "keys": guard.health(), "audit": server.auditHealth(), "policy": server.policy.Health(), "decisions": server.decided.Health()}
