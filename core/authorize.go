@@ -11,7 +11,10 @@ func (e *Engine) decide(ctx context.Context, c *Caller, ask Access) (Decision, e
 	if c.Subject == nil {
 		return Decision{}, Errorf(ErrUnauthenticated, "Invalid JWT")
 	}
-	ask.Environment, ask.Address, ask.Time = c.Environment, c.Address, e.now()
+	ask.Environment, ask.Address = c.Environment, c.Address
+	if ask.Time.IsZero() {
+		ask.Time = e.now()
+	}
 	ask.Request, ask.Supposed = c.RequestID, c.supposed
 	d, err := e.options.Authorizer.Authorize(ctx, c.Subject, ask)
 	if err != nil {

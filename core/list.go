@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // Bounds of the work that one list does: how many items it looks at for a page and for the total, and the bytes of a page.
@@ -31,11 +32,11 @@ func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) 
 	if l.Stale, err = e.stale(); err != nil {
 		return Listing{}, err
 	}
-	shown, err := e.page(ctx, c, env, f, &l)
+	shown, seen, err := e.page(ctx, &c, env, f, &l)
 	if err != nil {
 		return Listing{}, err
 	}
-	if err := e.count(ctx, c, env, f, &l); err != nil {
+	if err := e.count(ctx, &c, env, f, seen, &l); err != nil {
 		return Listing{}, err
 	}
 	if f.as != nil && !l.administered {
@@ -89,55 +90,89 @@ func (f Filter) span(env EnvID) span {
 	return s
 }
 
+// seen is a range of keys that have been looked at, and how many of their items belong into the list.
+type seen struct {
+	span
+	shown, items int
+}
+
 // page fills l.Names from f.After on and returns their items. It may stop early, with l.Next set.
-func (e *Engine) page(ctx context.Context, c Caller, env EnvID, f Filter, l *Listing) ([]*item, error) {
+func (e *Engine) page(ctx context.Context, c *Caller, env EnvID, f Filter, l *Listing) ([]*item, seen, error) {
 	s := f.span(env)
 	if f.After != "" {
 		s.from = max(s.from, MakeKey(env, f.Kind, f.After)+"\x00")
 	}
+	looked := seen{span: s}
 	var shown []*item
-	for scanned := 0; ; {
-		items := e.index.page(s.from, s.to, scanStep)
-		for _, it := range items {
-			ok, err := e.listed(ctx, &c, f, env, it, l)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				continue
-			}
-			if len(shown) == f.Limit {
-				l.Next = shown[len(shown)-1].name()
-				return shown, nil
-			}
-			shown = append(shown, it)
-			l.Names = append(l.Names, it.name())
+	items, last, err := e.scan(s, scanForPage, func(at candidate, now time.Time) (bool, error) {
+		ok, err := e.listed(ctx, c, f, at, now, l)
+		if !ok || err != nil {
+			return err == nil, err
 		}
-		if len(items) < scanStep {
-			return shown, nil
+		if looked.shown++; len(shown) == f.Limit {
+			return false, nil
 		}
-		last := items[len(items)-1]
-		if scanned += len(items); scanned >= scanForPage {
-			l.Next = last.name()
-			return shown, nil
+		shown = append(shown, at.item)
+		l.Names = append(l.Names, at.name)
+		return true, nil
+	})
+	if err != nil {
+		return nil, seen{}, err
+	}
+	looked.items = items
+	switch {
+	case looked.shown > len(shown):
+		l.Next = l.Names[len(l.Names)-1]
+	case last != "":
+		_, _, l.Next, _ = last.Split()
+	}
+	if last != "" {
+		looked.to = last + "\x00"
+	}
+	return shown, looked, nil
+}
+
+// scan visits the items of a range, as many as most and a few more, until visit returns false. It returns how many these were,
+// and the last of them if there may be more.
+func (e *Engine) scan(s span, most int, visit func(at candidate, now time.Time) (bool, error)) (items int, last Key, err error) {
+	step := make([]candidate, 0, scanStep)
+	for {
+		step = e.index.candidates(s, step[:0])
+		now := e.now()
+		for _, at := range step {
+			items++
+			if more, err := visit(at, now); err != nil || !more {
+				return items, at.item.key, err
+			}
 		}
-		s.from = last.key + "\x00"
+		if len(step) < scanStep {
+			return items, "", nil
+		}
+		last = step[len(step)-1].item.key
+		if items >= most {
+			return items, last, nil
+		}
+		s.from = last + "\x00"
 	}
 }
 
 // listed reports whether an item belongs into a list. What another principal may see is told to the item's admins alone.
-func (e *Engine) listed(ctx context.Context, c *Caller, f Filter, env EnvID, it *item, l *Listing) (bool, error) {
-	if !it.live(e.now()) {
+func (e *Engine) listed(ctx context.Context, c *Caller, f Filter, at candidate, now time.Time, l *Listing) (bool, error) {
+	if !at.item.live(now) {
 		return false, nil
 	}
+	ask := Access{
+		Action: f.Access, Kind: f.Kind, Key: at.name, Exists: true, ACL: at.item.acl, Chain: at.chain, Operation: "list", Time: now,
+	}
 	if f.as != nil {
-		admin, err := e.may(ctx, c, e.listAccess(ActionAdmin, env, it))
-		if err != nil || !admin {
+		admin := ask
+		admin.Action = ActionAdmin
+		if ok, err := e.may(ctx, c, admin); err != nil || !ok {
 			return false, err
 		}
 		c, l.administered = f.as, true
 	}
-	return e.may(ctx, c, e.listAccess(f.Access, env, it))
+	return e.may(ctx, c, ask)
 }
 
 // administersNone is the end of a question about another principal by a caller who administers none of the items: an empty
@@ -151,39 +186,31 @@ func (e *Engine) administersNone(ctx context.Context, c *Caller, env EnvID, f Fi
 	return err
 }
 
-func (e *Engine) listAccess(action Action, env EnvID, it *item) Access {
-	_, kind, name, _ := it.key.Split()
-	return Access{
-		Action: action, Kind: kind, Key: name, Exists: true, ACL: it.acl,
-		Chain: e.index.chainOf(env, kind, name), Operation: "list",
-	}
-}
-
-// count fills l.Total.
-func (e *Engine) count(ctx context.Context, c Caller, env EnvID, f Filter, l *Listing) error {
-	s := f.span(env)
-	for scanned := 0; ; {
-		items := e.index.page(s.from, s.to, scanStep)
-		for _, it := range items {
-			ok, err := e.listed(ctx, &c, f, env, it, l)
-			if err != nil {
-				return err
-			}
-			if ok && l.Total == MaxCounted {
-				l.LowerBound = true
-				return nil
-			}
+// count fills l.Total. What the page has looked at is not looked at again.
+func (e *Engine) count(ctx context.Context, c *Caller, env EnvID, f Filter, page seen, l *Listing) error {
+	s, left := f.span(env), scanForTotal-page.items
+	l.Total = page.shown
+	for _, rest := range []span{{s.from, min(page.from, s.to)}, {page.to, s.to}} {
+		if rest.from >= rest.to || l.Total > MaxCounted {
+			continue
+		}
+		items, last, err := e.scan(rest, left, func(at candidate, now time.Time) (bool, error) {
+			ok, err := e.listed(ctx, c, f, at, now, l)
 			l.Total += btoi(ok)
+			return l.Total <= MaxCounted, err
+		})
+		if err != nil {
+			return err
 		}
-		if len(items) < scanStep {
-			return nil
-		}
-		if scanned += len(items); scanned >= scanForTotal {
+		if left -= items; last != "" {
 			l.LowerBound = true
-			return nil
+			break
 		}
-		s.from = items[len(items)-1].key + "\x00"
 	}
+	if l.Total > MaxCounted {
+		l.Total, l.LowerBound = MaxCounted, true
+	}
+	return nil
 }
 
 // withValues adds the values that the caller may read, up to PageBytes; what does not fit is left to the next page.
