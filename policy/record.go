@@ -27,7 +27,7 @@ type Journal interface {
 // RecordOptions are a Records' optional parts; the zero value works.
 type RecordOptions struct {
 	Allows float64           // the share of allowed accesses that is recorded, beside every denied one: 0 to 1
-	Most   int               // records that wait to be written; 0: 10,000. Further ones are lost, and counted
+	Most   int               // records that wait to be written, each KiB of claims counted as another; 0: 10,000. Further ones are lost, and counted
 	Labels map[string]string // what every record carries
 	Now    func() time.Time  // nil: time.Now
 }
@@ -142,7 +142,7 @@ func (r *Records) note(p *policy, who *core.Subject, ask *core.Access, q *questi
 	defer r.mu.Unlock()
 	found := r.window.find(&same, ask.Request)
 	if found == nil {
-		if len(r.window.order) >= r.most {
+		if r.window.weight >= r.most {
 			r.window.lose(t)
 			return
 		}
@@ -151,7 +151,7 @@ func (r *Records) note(p *policy, who *core.Subject, ask *core.Access, q *questi
 			found.ask.Time = r.now()
 		}
 		r.window.add(same, found)
-		if len(r.window.order) == (r.most+1)/2 {
+		if r.window.weight >= r.most/2 {
 			select {
 			case r.crowded <- struct{}{}:
 			default:

@@ -53,6 +53,7 @@ type window struct {
 	pending map[sameness]*pending
 	inputs  map[sameness]int // how many unlike inputs there are of one mixed sameness
 	order   []*pending
+	weight  int // about how much memory they take
 	lost    uint64
 }
 
@@ -76,6 +77,7 @@ func (w *window) find(same *sameness, request string) *pending {
 func (w *window) add(same sameness, p *pending) {
 	w.pending[same] = p
 	w.order = append(w.order, p)
+	w.weight += 1 + len(p.claims)>>10
 	if same.hides && !same.mixed {
 		w.inputs[same.mix()]++
 	}
