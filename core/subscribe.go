@@ -56,6 +56,9 @@ func (w *Watcher) subscribe(ctx context.Context, s Subscription) error {
 		return nil
 	}
 	w.engine.hub.govern(w.engine.options.Authorizer.Generation())
+	if len(w.follows) == 0 { // there is nothing to forget; what is decided from here on counts
+		w.anew.Store(false)
+	}
 	if err := w.mayWatch(ctx, st.patterns); err != nil {
 		return err
 	}
