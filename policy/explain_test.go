@@ -82,12 +82,15 @@ func TestExplanationOfAnOperatorsSetNamesWhoseLineDecided(t *testing.T) {
 		"delegated":                 {"decision := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
 		"delegated in a branch":     {"decision := {\"allow\": false} if {\n\tinput.action == \"write\"\n} else := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
 		"delegated by a variable":   {"decision := d if {\n\td := data.dynconfig.acl.decision\n\td.allow\n} else := {\"allow\": true}", "ann", "acl.rego", 0},
-		"delegated by a function":   {"decision := checked(data.dynconfig.acl.decision)\n\nchecked(d) := d if d.allow", "ann", "authz.rego", 5},
+		"delegated by a function":   {"decision := checked(data.dynconfig.acl.decision)\n\nchecked(d) := d if d.allow", "ann", "acl.rego", 0},
 		"delegated with another":    {"decision := d if {\n\td := data.dynconfig.acl.decision with input.subject.username as \"ann\"\n}", "bob", "acl.rego", 0},
 		"delegated by a name of it": {"decision := shipped\n\nshipped := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
 		"a default":                 {"default decision := {\"allow\": false, \"rule\": \"x\"}\n\ndecision := {\"allow\": true} if input.action == \"write\"", "ann", "authz.rego", 3},
 		"changed on its way":        {"decision := object.union(data.dynconfig.acl.decision, {\"rule\": \"mine\"})", "ann", "authz.rego", 3},
 		"a helper's":                {"decision := verdict\n\nverdict := {\"allow\": false, \"rule\": \"x\"}", "ann", "authz.rego", 5},
+		"named by a helper":         {"decision := answer(\"deny\", false)\n\nanswer(member, allow) := {\"allow\": allow, \"rule\": d.rule, \"reason\": d.reason} if {\n\td := {\"deny\": deny}[member]\n}\n\ndeny := {\"rule\": \"freeze\", \"reason\": sprintf(\"Frozen for %s\", [input.subject.username])}", "ann", "authz.rego", 9},
+		"named in a set":            {"decision := {\"allow\": false, \"rule\": d.rule} if {\n\tsome d in denials\n}\n\ndenials contains {\"rule\": \"x\"} if input.action == \"read\"\n\ndenials contains {\"rule\": \"y\"} if input.action == \"write\"", "ann", "authz.rego", 7},
+		"named by the lists alone":  {"decision := {\"allow\": false, \"rule\": d.rule, \"reason\": d.reason} if {\n\td := data.dynconfig.acl.decision\n\td.allow\n}", "ann", "authz.rego", 3},
 		"one of a collection":       {"decision := verdicts[input.action]\n\nverdicts[\"read\"] := {\"allow\": false}\n\nverdicts[\"write\"] := {\"allow\": true}", "ann", "authz.rego", 5},
 	} {
 		e := explain(t, open(t, module(c.body)), &core.Subject{Username: c.user}, ask(core.ActionRead, lists("read: ann"), nil))

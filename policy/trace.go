@@ -45,11 +45,15 @@ func (w *witness) TraceEvent(e topdown.Event) {
 			w.last = e.Location
 		}
 	case *ast.Rule:
-		if e.Op != topdown.ExitOp || x.Head.Value == nil {
+		if e.Op != topdown.ExitOp {
 			return
 		}
-		value := e.Plug(x.Head.Value).Value
-		if o, ok := value.(ast.Object); !decides(x) && (!ok || o.Get(ast.InternedTerm("allow")) == nil) {
+		head := x.Head.Value
+		if head == nil {
+			head = x.Head.Key // of a set
+		}
+		value := e.Plug(head).Value
+		if !decides(x) && said(value, "allow") == nil && said(value, "rule") == nil {
 			return
 		}
 		if len(w.given) == maxGiven {
@@ -69,7 +73,7 @@ var (
 )
 
 // source is the place of the rule whose value became the decision: where a rule does no more than pass on what another
-// gave, the other one. The shipped rules are not looked into further than to the branch that held.
+// gave, or what another named, the other one. The shipped rules are not looked into further than to the branch that held.
 func (w *witness) source() *ast.Location {
 	i := len(w.given) - 1
 	for i >= 0 && !decides(w.given[i].rule) {
@@ -90,35 +94,74 @@ func (w *witness) from(i int) int {
 	if rule.Module != nil && rule.Module.Package.Path.Equal(aclPackage) {
 		return -1
 	}
-	path := passedOn(rule)
-	if path == nil {
+	made := maker(rule)
+	if ref, ok := made.Value.(ast.Ref); ok && ref.HasPrefix(ast.DefaultRootRef) {
+		path := ref.ConstantPrefix()
+		for k := i - 1; k >= 0; k-- {
+			to := w.given[k].rule.Ref().ConstantPrefix()
+			if (to.HasPrefix(path) || path.HasPrefix(to)) && w.given[k].value.Compare(w.given[i].value) == 0 {
+				return k
+			}
+		}
+	}
+	if named := said(made.Value, "rule"); named != nil && named.IsGround() {
+		return -1
+	}
+	return w.namedBy(i)
+}
+
+// namedBy is the rule that gave the name and reason from which another made its value, and said nothing else of whether to
+// allow; -1 for none.
+func (w *witness) namedBy(i int) int {
+	value := w.given[i].value
+	name := said(value, "rule")
+	if name == nil {
 		return -1
 	}
 	for k := i - 1; k >= 0; k-- {
-		to := w.given[k].rule.Ref().ConstantPrefix()
-		if (to.HasPrefix(path) || path.HasPrefix(to)) && w.given[k].value.Compare(w.given[i].value) == 0 {
+		v := w.given[k].value
+		if allow := said(v, "allow"); same(said(v, "rule"), name) && same(said(v, "reason"), said(value, "reason")) &&
+			(allow == nil || same(allow, said(value, "allow"))) {
 			return k
 		}
 	}
 	return -1
 }
 
-// passedOn is the constant part of the path under data of which a compiled rule's value is a mere copy, nil if it is not.
-func passedOn(r *ast.Rule) ast.Ref {
+// said is a member of an object, nil if there is none.
+func said(v ast.Value, member string) *ast.Term {
+	if o, ok := v.(ast.Object); ok {
+		return o.Get(ast.InternedTerm(member))
+	}
+	return nil
+}
+
+func same(a, b *ast.Term) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Equal(b)
+}
+
+// maker is what a compiled rule's value comes from: a reference, the name of the function that returned it, or what it is
+// written as.
+func maker(r *ast.Rule) *ast.Term {
 	value := r.Head.Value
+	if value == nil {
+		value = r.Head.Key
+	}
 	for range r.Body {
 		v, ok := value.Value.(ast.Var)
 		if !ok {
 			break
 		}
-		if value = assigned(r.Body, v); value == nil {
-			return nil
+		from := assigned(r.Body, v)
+		if from == nil {
+			break
 		}
+		value = from
 	}
-	if ref, ok := value.Value.(ast.Ref); ok && ref.HasPrefix(ast.DefaultRootRef) {
-		return ref.ConstantPrefix()
-	}
-	return nil
+	return value
 }
 
 // assigned is what a body sets a variable to: a term, or the name of the function of whose call it is the result.
