@@ -103,15 +103,15 @@ func TestReplaySaysWhatItCouldNotSee(t *testing.T) {
 		records []wire.Decision
 		says    string
 	}{
-		"nothing recorded":           {Set{}, nil, "No decision"},
-		"denials alone":              {Set{}, []wire.Decision{recorded(denied)}, "Denials alone"},
-		"a claim that is missing":    {claims, []wire.Decision{recorded(nil)}, "no recorded input has: team"},
-		"all claims":                 {everything, []wire.Decision{recorded(nil)}, "reads all claims"},
-		"a draft that fails":         {module(`decision := {"allow": true} if input.nothing`), []wire.Decision{recorded(nil)}, "failed to decide 1"},
-		"an input that is none":      {Set{}, []wire.Decision{recorded(func(d *wire.Decision) { d.Input = nil })}, "1 decisions are not recorded as a whole"},
-		"an input that is cut":       {Set{}, []wire.Decision{recorded(func(d *wire.Decision) { d.Incomplete = true })}, "1 decisions are not recorded as a whole"},
-		"records that were lost":     {Set{}, []wire.Decision{recorded(func(d *wire.Decision) { d.Rule, d.Count = RuleLost, 9 })}, "9 decisions of that period were not recorded"},
-		"merged ones and the clock":  {clock, []wire.Decision{recorded(merged)}, "replayed as the first"},
+		"nothing recorded":          {Set{}, nil, "No decision"},
+		"denials alone":             {Set{}, []wire.Decision{recorded(denied)}, "Denials alone"},
+		"a claim that is missing":   {claims, []wire.Decision{recorded(nil)}, "no recorded input has: team"},
+		"all claims":                {everything, []wire.Decision{recorded(nil)}, "reads all claims"},
+		"a draft that fails":        {module(`decision := {"allow": true} if input.nothing`), []wire.Decision{recorded(nil)}, "failed to decide 1"},
+		"an input that is none":     {Set{}, []wire.Decision{recorded(func(d *wire.Decision) { d.Input = nil })}, "1 decisions are not recorded as a whole"},
+		"an input that is cut":      {Set{}, []wire.Decision{recorded(func(d *wire.Decision) { d.Incomplete = true })}, "1 decisions are not recorded as a whole"},
+		"records that were lost":    {Set{}, []wire.Decision{recorded(func(d *wire.Decision) { d.Rule, d.Count = RuleLost, 9 })}, "9 decisions of that period were not recorded"},
+		"merged ones and the clock": {clock, []wire.Decision{recorded(merged)}, "replayed as the first"},
 	} {
 		r := replayed(t, program(t, c.set), ReplayOptions{}, c.records...)
 		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, c.says) }) {
