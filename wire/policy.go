@@ -135,7 +135,7 @@ type Holder struct {
 type ReplayRequest struct {
 	PolicySet
 	Revision string    `json:"revision,omitempty" doc:"A stored set, instead of modules."`
-	Since    time.Time `json:"since,omitzero" doc:"Decisions from then on; absent: all there are."`
+	Since    time.Time `json:"since,omitzero" doc:"Decisions from then on."`
 	Until    time.Time `json:"until,omitzero" doc:"Decisions before then; absent: now."`
 }
 

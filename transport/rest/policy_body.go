@@ -146,7 +146,7 @@ func readAsker(v wire.Value) (*wire.Asker, error) {
 	return &a, err
 }
 
-// replayBody reads {"modules" and "data", or "revision"; "since"?, "until"?}.
+// replayBody reads {"modules" and "data", or "revision"; "since", "until"?}.
 func (c *call) replayBody() (r wire.ReplayRequest, err error) {
 	now := time.Now()
 	err = c.object(maxSetBody, func(name string, v wire.Value) (err error) {
@@ -172,7 +172,11 @@ func (c *call) replayBody() (r wire.ReplayRequest, err error) {
 	case r.Modules != nil || r.Data != nil:
 		err = wire.Fault("revision", "does not go with modules or data")
 	}
-	if err == nil && !r.Until.IsZero() && !r.Since.Before(r.Until) {
+	switch {
+	case err != nil:
+	case r.Since.IsZero():
+		err = required("since")
+	case !r.Until.IsZero() && !r.Since.Before(r.Until):
 		err = wire.Fault("until", "must be after since")
 	}
 	return r, err
@@ -195,9 +199,9 @@ func readMoment(v wire.Value, now time.Time) (time.Time, error) {
 
 func replayBody() *huma.RequestBody {
 	s := setSchema()
-	s.Description, s.Required = "The draft: `modules`, or the `revision` of a stored set.", nil
+	s.Description, s.Required = "The draft: `modules`, or the `revision` of a stored set.", []string{"since"}
 	s.Properties["revision"] = &huma.Schema{Type: "string", MinLength: whole(1), MaxLength: whole(maxRevision), Description: "A stored set, instead of modules."}
-	s.Properties["since"] = &huma.Schema{Type: "string", Description: "Decisions from then on: a time as of RFC 3339, or how long ago, such as `90m`; absent: all there are."}
+	s.Properties["since"] = &huma.Schema{Type: "string", Description: "Decisions from then on: a time as of RFC 3339, or how long ago, such as `90m`."}
 	s.Properties["until"] = &huma.Schema{Type: "string", Description: "Decisions before then, likewise; absent: now."}
 	return jsonBody(s, `{"revision":"k3v9x2p7:407","since":"24h"}`)
 }

@@ -62,7 +62,7 @@ func policyQuestions() []*operation {
 				example: `{"decisions":5120,"changed":3,"changes":[{"principal":"mallory","action":"read","kind":"key","key":"app.ui.theme","environment":"default",` +
 					`"allowed":false,"allows":true,"rule":"no-read","newRule":"namespace-read","count":3}]}`,
 			}},
-			errors: append(slices.Clone(errs), core.ErrCompacted),
+			errors: append(slices.Clone(errs), core.ErrConflict, core.ErrCompacted),
 		},
 		{
 			method: http.MethodGet, path: "/policy/decisions", id: "decisions", tag: "policy", summary: "List decisions",

@@ -91,7 +91,7 @@ const aSet = `{"modules":{"authz.rego":"package dynconfig.authz\n"}}`
 var policyRequests = []struct{ method, path, body string }{
 	{"GET", "/policy", ""}, {"PUT", "/policy", aSet}, {"POST", "/policy/confirm", `{"revision":"a:1"}`}, {"GET", "/policy/history", ""},
 	{"POST", "/policy/rollback", `{"revision":"a:1"}`}, {"POST", "/policy/test", aSet}, {"POST", "/policy/explain", `{"action":"read","key":"k"}`},
-	{"POST", "/policy/who-can", `{"action":"read","key":"k"}`}, {"POST", "/policy/replay", aSet}, {"GET", "/policy/decisions", ""},
+	{"POST", "/policy/who-can", `{"action":"read","key":"k"}`}, {"POST", "/policy/replay", `{"modules":{},"since":"1h"}`}, {"GET", "/policy/decisions", ""},
 }
 
 func TestAServerWithoutPoliciesOffersNone(t *testing.T) {
@@ -216,6 +216,7 @@ func TestPolicyRequestsThatAreNotValidSayWhere(t *testing.T) {
 		{400, "POST", "/policy/explain", `{"action":"read","key":"k","subject":{"username":"a","claims":{"x":[{"y":1,"y":1}]}}}`, `repeated member`},
 		{422, "POST", "/policy/who-can", `{"action":"read","key":"k","subject":{"username":"a"}}`, `"path":"subject"`},
 		{422, "POST", "/policy/replay", `{"since":"1h"}`, `"path":"modules"`},
+		{422, "POST", "/policy/replay", `{"revision":"a:1"}`, `"path":"since"`},
 		{422, "POST", "/policy/replay", `{"revision":"a:1","modules":{}}`, `"path":"revision"`},
 		{422, "POST", "/policy/replay", `{"revision":"a:1","since":"yesterday"}`, `"path":"since"`},
 		{422, "POST", "/policy/replay", `{"revision":"a:1","since":"1h","until":"2h"}`, `"path":"until"`},
