@@ -10,7 +10,7 @@ import (
 )
 
 // searchLimit is how long is looked for a change that would allow what was denied.
-const searchLimit = 2 * time.Second
+const searchLimit = time.Second
 
 // candidate is a change that might allow what was denied: one more entry in one list.
 type candidate struct {
