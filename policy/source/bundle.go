@@ -27,7 +27,7 @@ var _ Source = (*Bundle)(nil)
 // BundleOptions are a Bundle's optional parts; the zero value works for a file and for https.
 type BundleOptions struct {
 	Key    []byte       // PEM of the key by which the bundle must be signed; nil: it need not be
-	Client *http.Client // nil: one with limits of time
+	Client *http.Client // nil: one with a limit of time
 }
 
 // Bundle is a Source that is an OPA bundle, in a file or on a server.
@@ -52,7 +52,12 @@ const (
 // NewBundle makes the Source of a bundle that is at an address, or else in a file. What comes over plain HTTP must be
 // signed.
 func NewBundle(from string, o BundleOptions) (*Bundle, error) {
-	b := &Bundle{file: from, client: o.Client}
+	b := &Bundle{file: from, client: &http.Client{Timeout: fetchTime}}
+	if o.Client != nil {
+		client := *o.Client
+		b.client = &client
+	}
+	b.client.CheckRedirect = b.redirect
 	if o.Key != nil {
 		key, err := keyOf(o.Key)
 		if err != nil {
@@ -65,9 +70,6 @@ func NewBundle(from string, o BundleOptions) (*Bundle, error) {
 		if u.Scheme == "http" && b.verify == nil {
 			return nil, errPlain
 		}
-	}
-	if b.client == nil {
-		b.client = &http.Client{Timeout: fetchTime, CheckRedirect: b.redirect}
 	}
 	return b, nil
 }
