@@ -116,6 +116,17 @@ func (t *Tested) add(r *tester.Result) {
 	t.Tests = append(t.Tests, run)
 }
 
+// Skipped is how many tests are to be done yet.
+func (t *Tested) Skipped() int {
+	n := 0
+	for _, run := range t.Tests {
+		if run.Outcome == testSkipped {
+			n++
+		}
+	}
+	return n
+}
+
 func testName(r *tester.Result) string { return strings.TrimPrefix(r.Package, "data.") + "." + r.Name }
 
 // suite is a set with its tests, compiled.
