@@ -14,9 +14,10 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// RunLinearizable lets clients of two nodes read and write a few keys at the same time, through the Engine, over bad lines
-// and, with Options.Break, while the store's server is killed and started again. Each key's history must be linearizable;
-// and watchers, who move from node to node meanwhile, must be told each version of each key exactly once, in order.
+// RunLinearizable lets clients of two nodes, or of one where there is no Options.Peer, read and write a few keys at the
+// same time, through the Engine, over bad lines and, with Options.Break, while the store's server is killed and started
+// again. Each key's history must be linearizable; and watchers, who move from node to node meanwhile, must be told each
+// version of each key exactly once, in order.
 func RunLinearizable(t *testing.T, open Opener, o Options) {
 	t.Run("histories are linearizable and watchers miss and repeat nothing", func(t *testing.T) {
 		stress(t, newSubject(t, open, o))
@@ -32,7 +33,11 @@ const (
 // stress goes round after round, each with keys of its own, so that histories stay short.
 func stress(t testing.TB, s *subject) {
 	c := &cluster{start: time.Now()}
-	for _, b := range []*core.Backend{s.Backend, s.peer(t)} {
+	nodes := []*core.Backend{s.Backend}
+	if s.o.Peer != nil {
+		nodes = append(nodes, s.peer(t))
+	}
+	for _, b := range nodes {
 		line := &flaky{Store: b.Store}
 		node := *b
 		node.Store = line
@@ -55,7 +60,7 @@ func stress(t testing.TB, s *subject) {
 	})
 }
 
-// cluster is two nodes and a clock.
+// cluster is the nodes and a clock.
 type cluster struct {
 	engines []*core.Engine
 	lines   []*flaky
@@ -83,7 +88,7 @@ func (c *cluster) round(t testing.TB, s *subject, round uint64) []porcupine.Oper
 	half := make(chan struct{})
 	for i := range clients {
 		wg.Go(func() {
-			cl := &client{Rand: rand.New(rand.NewPCG(round, uint64(i))), cluster: c, engine: c.engines[i%2], seen: map[string]int64{}}
+			cl := &client{Rand: rand.New(rand.NewPCG(round, uint64(i))), cluster: c, engine: c.engines[i%len(c.engines)], seen: map[string]int64{}}
 			for n := range each {
 				if i == 0 && n == each/2 {
 					close(half)
