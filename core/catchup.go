@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// catchUpBatch is about how many events a catch-up prepares at once.
-const catchUpBatch = 256
+// catchUpBatch is about how many events a catch-up prepares at once. Ten thousand streams that begin anew, with readers that
+// are slow, hold as many each.
+const catchUpBatch = 64
 
 // replay puts out what followed a position, up to a revision, for patterns. What their keys' watcher was given already,
 // because it followed them before, is left out.
@@ -96,6 +97,12 @@ func (w *Watcher) snapshot(patterns []Pattern, at Revision) {
 
 // stateAt returns the live entries of items as they were at a revision, those that the watcher may read, then and now.
 func (w *Watcher) stateAt(ctx context.Context, items []*item, at Revision) ([]*Entry, error) {
+	// Judging is a part of what only some do at once: after another policy it is the larger one.
+	release, err := w.engine.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	now := w.engine.now()
 	var present []*item
 	var past []Key
@@ -115,11 +122,6 @@ func (w *Watcher) stateAt(ctx context.Context, items []*item, at Revision) ([]*E
 			past = append(past, it.key)
 		}
 	}
-	release, err := w.engine.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	fetched, err := w.engine.values.fetch(ctx, present)
 	if err != nil {
 		return nil, err
@@ -192,6 +194,11 @@ func byCommit(a, b *item) int {
 // present puts out the present state of items: update, delete or expired. A value that the store no longer has is passed
 // over, because a newer one follows.
 func (w *Watcher) present(ctx context.Context, items []*item, mark func(*Event)) error {
+	release, err := w.engine.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	now := w.engine.now()
 	var shown []*item
 	for _, it := range items {
@@ -203,11 +210,6 @@ func (w *Watcher) present(ctx context.Context, items []*item, mark func(*Event))
 			shown = append(shown, it)
 		}
 	}
-	release, err := w.engine.reader(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
 	var live []*item
 	for _, it := range shown {
 		if !it.deleted {

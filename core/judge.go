@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"maps"
 )
 
@@ -167,7 +168,27 @@ func (w *Watcher) hide(name string) {
 }
 
 func (w *Watcher) mayRead(ctx context.Context, name string, acl *Rules, chain *Chain, exists bool) (bool, error) {
-	return w.engine.may(ctx, &w.caller, Access{
+	d, err := w.ask(ctx, Access{
 		Action: ActionRead, Kind: KindKey, Key: name, Exists: exists, ACL: acl, Chain: chain, Operation: "watch",
+		Hides: true,
 	})
+	return d.Allow, err
+}
+
+// lateTries is how often a stream asks a policy that does not get to answer. Nobody holds a request open meanwhile, and what
+// made it late may be that thousands of streams asked at the same time.
+const lateTries = 4
+
+// ask asks the policy for this watcher. That there is no answer in time ends the stream: nothing may go missing unseen.
+func (w *Watcher) ask(ctx context.Context, ask Access) (d Decision, err error) {
+	for try := range lateTries {
+		d, err = w.engine.settle(ctx, &w.caller, ask)
+		if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil || try == lateTries-1 {
+			break
+		}
+		if err := pause(ctx, backoff(try)); err != nil {
+			return d, err
+		}
+	}
+	return d, err
 }

@@ -140,7 +140,7 @@ func TestAFreshTokenCountsInTheMidstOfACatchUp(t *testing.T) {
 	s.expect("subscribed", "update k0000 1 snapshot")
 	s.w.Renew(&core.Subject{Username: "bob", Claims: map[string]any{"may": "k0999"}}, core.Alike)
 	before := s.until(core.EventReset)
-	if len(before) > 400 {
+	if len(before) > 100 {
 		t.Errorf("%d events came under the token of before, want no more than were gathered by then", len(before))
 	}
 	s.expect("update k0999 1 snapshot", "bookmark synced")

@@ -106,7 +106,7 @@ func (w *Watcher) subscribe(ctx context.Context, s Subscription) error {
 // mayWatch asks for the right to watch, without which a stream ends.
 func (w *Watcher) mayWatch(ctx context.Context, patterns []Pattern) error {
 	for _, p := range patterns {
-		d, err := w.engine.settle(ctx, &w.caller, Access{
+		d, err := w.ask(ctx, Access{
 			Action: ActionWatch, Kind: KindKey, Key: p.Text, Exists: true, Operation: "watch",
 			Chain: w.engine.index.chainOf(w.env, KindKey, p.Text),
 		})
