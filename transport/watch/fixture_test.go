@@ -22,7 +22,8 @@ import (
 
 // fixture is a server on the memory backend, reached through pipes, so that it runs under synctest's clock.
 //
-// A test's token is "<username>" or "<username>/<seconds that it lives>", an hour if it does not say.
+// A test's token is "<username>", "<username>/<seconds that it lives>", an hour if it does not say, or that with "/<team>",
+// a claim.
 type fixture struct {
 	t       *testing.T
 	handler *Handler
@@ -39,10 +40,20 @@ type fixture struct {
 // run runs a test with a server that is shut down after it.
 func run(t *testing.T, o Options, test func(f *fixture)) {
 	t.Helper()
+	table := &rights{denied: map[string]bool{}}
+	runUnder(t, o, func(*testing.T) core.Authorizer { return table }, func(f *fixture) {
+		f.rights = table
+		test(f)
+	})
+}
+
+// runUnder is run with an Authorizer of the test's own.
+func runUnder(t *testing.T, o Options, authorizer func(t *testing.T) core.Authorizer, test func(f *fixture)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, rights: &rights{denied: map[string]bool{}}, budget: map[string]int{}, failed: map[string]int{}, issued: time.Now()}
+		f := &fixture{t: t, budget: map[string]int{}, failed: map[string]int{}, issued: time.Now()}
 		backend := memory.Open(memory.Options{})
-		engine, err := core.Open(t.Context(), backend, core.Options{Authorizer: f.rights})
+		engine, err := core.Open(t.Context(), backend, core.Options{Authorizer: authorizer(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,8 +113,9 @@ func (f *fixture) verified(ctx context.Context, token, address string) (*core.Su
 }
 
 func (f *fixture) verify(_ context.Context, token string) (*core.Subject, error) {
-	name, lives, ok := strings.Cut(token, "/")
-	if !ok {
+	name, rest, _ := strings.Cut(token, "/")
+	lives, team, teamed := strings.Cut(rest, "/")
+	if lives == "" {
 		lives = "3600"
 	}
 	seconds, err := strconv.Atoi(lives)
@@ -113,7 +125,11 @@ func (f *fixture) verify(_ context.Context, token string) (*core.Subject, error)
 	case err != nil || name == "" || strings.HasPrefix(name, "bad"):
 		return nil, core.Errorf(core.ErrUnauthenticated, "Invalid JWT")
 	}
-	return &core.Subject{Username: name, Expires: f.issued.Add(time.Duration(seconds) * time.Second)}, nil
+	s := &core.Subject{Username: name, Expires: f.issued.Add(time.Duration(seconds) * time.Second)}
+	if s.Claims = map[string]any{"exp": json.Number(lives)}; teamed {
+		s.Claims["team"] = team
+	}
+	return s, nil
 }
 
 func (f *fixture) take(_ context.Context, principal string, n int) core.Budget {
