@@ -76,3 +76,22 @@ func TestRecordsCostCachedAnswersNoAllocation(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkRecordedInParallel is the addition that all cores make to one number.
+func BenchmarkRecordedInParallel(b *testing.B) {
+	access, _ := benchmarked()
+	hidden := hiding(access)
+	for name, a := range map[string]*Authorizer{"without": open(b, Set{}), "with": record(b, Set{}, RecordOptions{}).Authorizer} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				who := user("nobody")
+				for pb.Next() {
+					if err := authorized(b, a, who, hidden); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

@@ -35,7 +35,7 @@ func guard(t *testing.T, set Set) *guarded {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- e.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done; _ = b.Close() })
+	t.Cleanup(func() { cancel(); _ = errors.Join(<-done, b.Close()) })
 	return &guarded{recording: r, Engine: e}
 }
 

@@ -58,8 +58,13 @@ func (r *Records) Each(ctx context.Context, since, until time.Time, do func(wire
 func needles(f *wire.DecisionFilter) [][]byte {
 	var all [][]byte
 	for _, n := range []struct{ member, value string }{
-		{`"username":`, f.Principal}, {`"action":`, f.Action}, {`"kind":`, f.Kind}, {`"key":`, f.Key},
-		{`"environment":`, f.Environment}, {`"rule":`, f.Rule}, {"", f.RequestID},
+		{`"username":`, f.Principal},
+		{`"action":`, f.Action},
+		{`"kind":`, f.Kind},
+		{`"key":`, f.Key},
+		{`"environment":`, f.Environment},
+		{`"rule":`, f.Rule},
+		{"", f.RequestID},
 	} {
 		if n.value != "" {
 			all = append(all, append([]byte(n.member), asJSON(n.value)...))
