@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"path"
 	"slices"
@@ -60,12 +61,27 @@ func Lint(ctx context.Context, set Set, o CompileOptions, extra fs.FS) (Linted, 
 	return Linted{Faults: decisionFaults(c)}, nil
 }
 
+// faults are what the compiler says, with what it expected where it knows.
 func faults(err error) []core.FieldError {
-	var e *core.Error
-	if e, _ = refused(err).(*core.Error); e != nil && len(e.Fields) > 0 { //nolint:errorlint // it is made here
-		return e.Fields
+	var list ast.Errors
+	if !errors.As(err, &list) {
+		return []core.FieldError{{Path: "modules", Reason: err.Error()}}
 	}
-	return []core.FieldError{{Path: "modules", Reason: err.Error()}}
+	var found []core.FieldError
+	for _, one := range list {
+		f := core.FieldError{Path: place(one.Location), Reason: one.Message}
+		if one.Details != nil {
+			for _, line := range one.Details.Lines() {
+				if line = strings.TrimSpace(line); strings.HasPrefix(line, "want") {
+					f.Reason += ", " + line
+				}
+			}
+		}
+		if !slices.Contains(found, f) {
+			found = append(found, f)
+		}
+	}
+	return found
 }
 
 // schemaSet holds the published schemas, that of the input for all modules too, and others by the names of their files.
