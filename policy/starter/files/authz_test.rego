@@ -57,6 +57,16 @@ test_server_admins_keep_the_policy_whatever_the_rules_say if {
 	not authz.decision.allow with input as policy_admin("ann") with data.rules as rules
 }
 
+test_admins_are_told_about_others_whatever_the_rules_say if {
+	rules := {"no": {"deny": {"rule": "no", "reason": "No"}}}
+	put := object.union(ask("admin-user", "admin"), {"request": {"operation": "put"}})
+	every operation in ["explain", "who-can", "list", "get"] {
+		asked := object.union(put, {"request": {"operation": operation}})
+		authz.decision.rule == "server-admin" with input as asked with data.rules as rules
+	}
+	authz.decision.rule == "no" with input as put with data.rules as rules
+}
+
 test_denial_goes_before_the_lists_and_the_first_is_named if {
 	rules := {"b": {"deny": {"rule": "b", "reason": "B"}}, "a": {"deny": {"rule": "a", "reason": "A"}}}
 	authz.decision == {"allow": false, "rule": "a", "reason": "A"} with input as ask("ann", "read") with data.rules as rules
