@@ -45,8 +45,16 @@ func (c *Client) ReplayPolicy(ctx context.Context, r ReplayRequest) (Replayed, e
 func (c *Client) DecisionPages(ctx context.Context, f DecisionFilter) iter.Seq2[Decisions, error] {
 	q := url.Values{}
 	for _, p := range []struct{ name, value string }{
-		{"principal", f.Principal}, {"action", f.Action}, {"kind", f.Kind}, {"key", f.Key}, {"env", f.Environment}, {"rule", f.Rule},
-		{"request_id", f.RequestID}, {"cursor", f.Cursor}, {"since", instant(f.Since)}, {"until", instant(f.Until)},
+		{"principal", f.Principal},
+		{"action", f.Action},
+		{"kind", f.Kind},
+		{"key", f.Key},
+		{"env", f.Environment},
+		{"rule", f.Rule},
+		{"request_id", f.RequestID},
+		{"cursor", f.Cursor},
+		{"since", instant(f.Since)},
+		{"until", instant(f.Until)},
 	} {
 		if p.value != "" {
 			q.Set(p.name, p.value)

@@ -73,8 +73,8 @@ A 403 carries a request id: --request-id finds out why it was one.`,
 	fl.StringVar(&since, "since", "", "a time, or how long ago, such as 90m")
 	fl.StringVar(&until, "until", "", "likewise; before then")
 	fl.IntVar(&limit, "limit", 100, "at most so many; 0: all")
-	complete(c, "action", "read", "list", "watch", "create", "write", "delete", "admin")
-	complete(c, "kind", "key", "document", "namespace", "environment", "policy", "audit")
+	complete(c, "action", actionWords()...)
+	complete(c, "kind", kindWords()...)
 	return c
 }
 

@@ -63,7 +63,15 @@ admin. The exit code is 0 whatever the answer; with --exit-code it is 4 for a de
 
 func addKind(c *cobra.Command, kind *string) {
 	c.Flags().StringVar(kind, "kind", "", "key (the default), document, namespace, environment, policy or audit")
-	complete(c, "kind", "key", "document", "namespace", "environment", "policy", "audit")
+	complete(c, "kind", kindWords()...)
+}
+
+func kindWords() []string {
+	return []string{"key", "document", "namespace", "environment", "policy", "audit"}
+}
+
+func actionWords() []string {
+	return []string{"read", "list", "watch", "create", "write", "delete", "admin"}
 }
 
 // complete offers words for a flag.
@@ -76,7 +84,7 @@ func actionArguments(_ *cobra.Command, args []string, _ string) ([]string, cobra
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return []string{"read", "list", "watch", "create", "write", "delete", "admin"}, cobra.ShellCompDirectiveNoFileComp
+	return actionWords(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // asker is who is asked about; nil: whoever calls.

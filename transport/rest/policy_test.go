@@ -89,9 +89,16 @@ func startWith(t *testing.T, p rest.Policies) *server {
 const aSet = `{"modules":{"authz.rego":"package dynconfig.authz\n"}}`
 
 var policyRequests = []struct{ method, path, body string }{
-	{"GET", "/policy", ""}, {"PUT", "/policy", aSet}, {"POST", "/policy/confirm", `{"revision":"a:1"}`}, {"GET", "/policy/history", ""},
-	{"POST", "/policy/rollback", `{"revision":"a:1"}`}, {"POST", "/policy/test", aSet}, {"POST", "/policy/explain", `{"action":"read","key":"k"}`},
-	{"POST", "/policy/who-can", `{"action":"read","key":"k"}`}, {"POST", "/policy/replay", `{"modules":{},"since":"1h"}`}, {"GET", "/policy/decisions", ""},
+	{"GET", "/policy", ""},
+	{"PUT", "/policy", aSet},
+	{"POST", "/policy/confirm", `{"revision":"a:1"}`},
+	{"GET", "/policy/history", ""},
+	{"POST", "/policy/rollback", `{"revision":"a:1"}`},
+	{"POST", "/policy/test", aSet},
+	{"POST", "/policy/explain", `{"action":"read","key":"k"}`},
+	{"POST", "/policy/who-can", `{"action":"read","key":"k"}`},
+	{"POST", "/policy/replay", `{"modules":{},"since":"1h"}`},
+	{"GET", "/policy/decisions", ""},
 }
 
 func TestAServerWithoutPoliciesOffersNone(t *testing.T) {
