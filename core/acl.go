@@ -88,7 +88,7 @@ func elementFault(exact string, wildcard bool) string {
 	if wildcard {
 		probe += "x" // a blank before the star is not an outer one
 	}
-	if len(exact) > MaxUsername || CheckUsername(probe) != nil && len(probe) <= MaxUsername {
+	if len(exact) > MaxUsername || usernameFault(probe) != "" {
 		return reason
 	}
 	return ""

@@ -217,25 +217,31 @@ func (p Pattern) meetsNamespace(ns string) bool {
 // CheckUsername reports whether s can be a principal: 1–256 bytes of UTF-8 without control characters, "*" or outer
 // blanks.
 func CheckUsername(s string) error {
-	reason := ""
-	switch {
-	case s == "":
-		reason = "it is empty"
-	case len(s) > MaxUsername:
+	reason := usernameFault(s)
+	if len(s) > MaxUsername {
 		reason = "it is longer than 256 bytes"
-	case !utf8.ValidString(s):
-		reason = "it is not UTF-8"
-	case strings.Contains(s, "*"):
-		reason = `"*" may not stand in it`
-	case strings.TrimSpace(s) != s:
-		reason = "it begins or ends with a blank"
-	case strings.ContainsFunc(s, control):
-		reason = "it holds a control character"
 	}
 	if reason != "" {
 		return &Error{Kind: ErrInvalid, Detail: "Principal is not valid: " + reason, Fields: []FieldError{{Path: "username", Reason: reason}}}
 	}
 	return nil
+}
+
+// usernameFault is what is wrong with a principal, but for its length; "" is nothing.
+func usernameFault(s string) string {
+	switch {
+	case s == "":
+		return "it is empty"
+	case !utf8.ValidString(s):
+		return "it is not UTF-8"
+	case strings.Contains(s, "*"):
+		return `"*" may not stand in it`
+	case strings.TrimSpace(s) != s:
+		return "it begins or ends with a blank"
+	case strings.ContainsFunc(s, control):
+		return "it holds a control character"
+	}
+	return ""
 }
 
 func control(r rune) bool { return r < 0x20 || r >= 0x7f && r <= 0x9f }

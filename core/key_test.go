@@ -76,6 +76,8 @@ func TestPrincipalsAndACLEntries(t *testing.T) {
 	for entry, ok := range map[string]bool{
 		"*": true, "service:*": true, "a b *": true, "bob": true, strings.Repeat("x", 256) + "*": true,
 		"": false, "a*b": false, "**": false, " *": false, "\x01*": false, strings.Repeat("x", 257): false,
+		strings.Repeat("x", 255) + "**": false, strings.Repeat("x", 255) + "\n*": false, strings.Repeat("x", 255) + "\xe6*": false,
+		" " + strings.Repeat("x", 255) + "*": false, "\u65e5*": true, "\xe6\x97*": false,
 	} {
 		if err := (&ACL{Read: []string{entry}}).Check(); (err == nil) != ok {
 			t.Errorf("ACL entry %q: got %v, want ok %v", entry, err, ok)
