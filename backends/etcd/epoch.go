@@ -52,8 +52,8 @@ func epochOf(r *clientv3.TxnResponse, i int) string {
 // what came after the snapshot.
 func clusterID(id uint64) string { return strconv.FormatUint(id, 36) }
 
-// errOther is the answer to commits that were worked out on a history that is no more. It ends with the next Status, which
-// tells the Engine.
+// errOther is the answer to commits that were worked out on a history that is no more. It ends when the Engine, which Status
+// has told, lists the store from its beginning: Status alone would not do, since others ask for the health.
 func errOther() error {
 	return core.Errorf(core.ErrUnavailable, "Store has another history now, which this node has not loaded yet")
 }

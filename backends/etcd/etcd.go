@@ -105,5 +105,6 @@ func (s *Store) begin(ctx context.Context) error {
 		return err
 	}
 	_, err := s.Status(ctx)
+	s.loaded.Store(s.seen.Load())
 	return err
 }

@@ -52,8 +52,11 @@ func (s *Store) get(ctx context.Context, keys []core.Key, atLeast core.Revision)
 	}
 }
 
-// List implements core.Store.
+// List implements core.Store. Whoever begins at the beginning starts over, also where there is another epoch.
 func (s *Store) List(ctx context.Context, q core.Query) (core.Page, error) {
+	if q.From == "" {
+		s.loaded.Store(s.seen.Load())
+	}
 	return settled(func() (core.Page, error) { return s.list(ctx, q) })
 }
 

@@ -25,6 +25,7 @@ type Store struct {
 	group   *core.Group
 	writer  *writer
 	seen    atomic.Pointer[sighting]
+	loaded  atomic.Pointer[sighting] // what was seen when the caller last listed the store from its beginning
 	closed  atomic.Bool
 }
 

@@ -125,7 +125,8 @@ func TestAnEtcdThatWasSetBackIsNotWrittenToFromMemory(t *testing.T) {
 	}
 }
 
-// refusedUntilLoaded demands that a store takes no commit before somebody asked for its epoch.
+// refusedUntilLoaded demands that a store takes no commit before somebody lists it from its beginning, whoever asks for its
+// state meanwhile, and lists it.
 func refusedUntilLoaded(t *testing.T, s *Store) {
 	t.Helper()
 	for range 2 {
@@ -133,6 +134,17 @@ func refusedUntilLoaded(t *testing.T, s *Store) {
 		if !errors.Is(err, core.ErrUnavailable) {
 			t.Errorf("a commit worked out on another history: got %v, want unavailable", err)
 		}
+		epoch(t, s)
+	}
+	load(t, s)
+}
+
+// load does what a node does that learns of another epoch.
+func load(t *testing.T, s *Store) {
+	t.Helper()
+	epoch(t, s)
+	if _, err := s.List(t.Context(), core.Query{Limit: 1}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -152,6 +164,7 @@ func TestAnOperatorWhoDeletesTheEpochHasEveryNodeLoadAnew(t *testing.T) {
 		t.Errorf("the epochs are %q and %q, want the same new one after %q", now, epoch(t, b), before)
 	}
 	write(t, a, "three", op("k", []byte("3")))
+	load(t, b)
 	write(t, b, "four", op("k", []byte("4")))
 }
 
@@ -182,6 +195,7 @@ func TestStatusNoticesThatEtcdWasSetBack(t *testing.T) {
 		}
 		break
 	}
+	load(t, s)
 	if c := persist(t, s, "first", op("k", []byte("2"))); c.Revision != 1 {
 		t.Errorf("got commit %d, want 1", c.Revision)
 	}

@@ -83,14 +83,14 @@ func (w *writer) decide(ctx context.Context, txns []core.Txn) ([]core.Answer, er
 // attempt evaluates the batch over what is known, reads what is missing, and writes. It is not ok if the head was another
 // by then.
 func (w *writer) attempt(ctx context.Context, txns []core.Txn) (answers []core.Answer, ok bool, err error) {
-	told := w.store.seen.Load().epoch
-	w.known = w.known && w.epoch == told
+	loaded := w.store.loaded.Load().epoch
+	w.known = w.known && w.epoch == loaded
 	touched := core.Touched(txns...)
 	entries, fresh, err := w.gather(ctx, touched)
 	if err != nil {
 		return nil, false, err
 	}
-	if w.epoch != told {
+	if w.epoch != loaded {
 		return nil, false, errOther()
 	}
 	w.ids.forget(w.now().Add(-core.KeepIDs))

@@ -101,7 +101,7 @@ func (s *Store) endHints(some ...*listener) {
 // announce tells those who listen of a record that was applied, and the keeper when a snapshot is due.
 func (s *Store) announce(v *view, r *record, m *message, size int) {
 	s.mu.RLock()
-	live := s.view == v && !s.doubt && s.told == v.keys.epoch
+	live := s.view == v && !s.doubt && s.loaded == v.keys.epoch
 	due := live && m.Self == s.mine.self && v.grown(s.options.snapshotEvery)
 	s.mu.RUnlock()
 	if due {

@@ -130,7 +130,7 @@ func (s *Store) recall(ctx context.Context, stream jetstream.Stream, keys layout
 			return v, nil
 		}
 	}
-	if err := s.begin(ctx, stream, keys); err != nil {
+	if err := s.found(ctx, stream, keys); err != nil {
 		return nil, err
 	}
 	return s.load(ctx, stream, keys)
@@ -147,12 +147,12 @@ func (s *Store) ready(v *view, stream jetstream.Stream) {
 		s.cache.reset()
 		s.line.renew() // a stream that is deleted swallows what it is just being sent
 	}
-	if s.told == "" {
-		s.told = v.keys.epoch
+	if s.loaded == "" {
+		s.loaded = v.keys.epoch
 	}
 	s.view, s.stream, s.doubt, s.fault = v, stream, false, nil
 	s.wake()
-	if s.told != v.keys.epoch {
+	if s.loaded != v.keys.epoch {
 		s.recant()
 	}
 }

@@ -201,8 +201,14 @@ func TestALogOfANewEpochIsNotTakenForTheOld(t *testing.T) {
 	if st, err := s.Status(t.Context()); err != nil || st.Head != 2 {
 		t.Errorf("Status is %+v, %v", st, err)
 	}
+	if _, err := s.Commit(t.Context(), core.Txn{Ops: []core.Op{op("a", nil)}}); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("that somebody asked for the state is taken for loading: %v", err)
+	}
+	if p, err := s.List(t.Context(), core.Query{}); err != nil || len(p.Entries) != 2 {
+		t.Errorf("List is %+v, %v", p, err)
+	}
 	if log, err := s.Log(t.Context(), 1, 0); err != nil || len(log) != 1 {
-		t.Errorf("once the epoch is known, the log is %+v, %v", log, err)
+		t.Errorf("once the epoch is loaded, the log is %+v, %v", log, err)
 	}
 }
 

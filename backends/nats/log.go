@@ -8,8 +8,7 @@ import (
 )
 
 // Log implements core.Store. Where this node knows of nothing more it asks, by a barrier: who follows the log takes the
-// answer for news from the store. In an epoch that the caller does not know of it answers ErrCompacted, so that he asks
-// for Status and loads anew.
+// answer for news from the store. In an epoch that the caller has not loaded it answers ErrCompacted, so that he does.
 func (s *Store) Log(ctx context.Context, after core.Revision, limit int) ([]core.Commit, error) {
 	if err := s.alive(ctx); err != nil {
 		return nil, err

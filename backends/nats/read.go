@@ -29,8 +29,16 @@ func (s *Store) Get(ctx context.Context, keys []core.Key, atLeast core.Revision)
 	})
 }
 
-// List implements core.Store.
+// List implements core.Store. Whoever begins at the beginning starts over, also where there is another epoch.
 func (s *Store) List(ctx context.Context, q core.Query) (core.Page, error) {
+	if err := s.alive(ctx); err != nil {
+		return core.Page{}, err
+	}
+	if q.From == "" {
+		if err := s.begin(ctx); err != nil {
+			return core.Page{}, err
+		}
+	}
 	return s.page(ctx, q.AtLeast, !q.NoValue, func(v *view) (items []*item, more bool) {
 		size := 0
 		v.items.AscendGreaterOrEqual(&item{entry: core.Entry{Key: q.From}}, func(it *item) bool {

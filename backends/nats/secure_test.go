@@ -163,6 +163,9 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	if _, err := again.Status(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := again.List(t.Context(), core.Query{}); err != nil {
+		t.Fatal(err)
+	}
 	put(t, again, "", op("a", nil))
 }
 

@@ -38,7 +38,7 @@ type Store struct {
 	fault  error            // what last ended the following of the stream
 	moved  chan struct{}    // closed when something of these changes
 	again  func()           // ends the present following of the stream
-	told   string           // the epoch that the caller knows, from Status; until it asks, the first
+	loaded string           // the epoch that the caller has loaded: the first, or that of its last List from the beginning
 	closed bool
 
 	hearing sync.Mutex
@@ -78,19 +78,8 @@ func (s *Store) Commit(ctx context.Context, txn core.Txn) (core.Commit, error) {
 	return s.group.Commit(ctx, txn)
 }
 
-// Status implements core.Store.
+// Status implements core.Store: it asks the stream how far it is, and waits until this node is as far.
 func (s *Store) Status(ctx context.Context) (core.Status, error) {
-	st, err := s.look(ctx)
-	if err == nil {
-		s.mu.Lock()
-		s.told = st.Epoch
-		s.mu.Unlock()
-	}
-	return st, err
-}
-
-// look asks the stream how far it is, and waits until this node is as far.
-func (s *Store) look(ctx context.Context) (core.Status, error) {
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
 	if err := s.alive(ctx); err != nil {
@@ -178,11 +167,25 @@ func (s *Store) await(ctx context.Context, cond func(*view) bool) error {
 	}
 }
 
-// use calls f with the view held still, if it is of the epoch that the caller knows.
+// begin lets the caller start over in the epoch that there is.
+func (s *Store) begin(ctx context.Context) error {
+	ctx, cancel := s.timeout(ctx)
+	defer cancel()
+	var epoch string
+	if err := s.await(ctx, func(v *view) bool { epoch = v.keys.epoch; return true }); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = epoch
+	return nil
+}
+
+// use calls f with the view held still, if it is of the epoch that the caller has loaded.
 func (s *Store) use(ctx context.Context, f func(*view)) error {
 	known := false
 	err := s.await(ctx, func(v *view) bool {
-		if known = v.keys.epoch == s.told; known {
+		if known = v.keys.epoch == s.loaded; known {
 			f(v)
 		}
 		return true
@@ -193,8 +196,8 @@ func (s *Store) use(ctx context.Context, f func(*view)) error {
 	return err
 }
 
-// errOther says that the caller has yet to learn, by Status, that there is another epoch: what it works out and looks for
-// is of the old one.
+// errOther says that the caller has yet to load another epoch: what it works out and looks for is of the old one. Status tells
+// of it, which does not end it, since others ask for the health.
 var errOther = core.Errorf(core.ErrUnavailable, "Store began a new epoch")
 
 // wake tells those who wait that something changed; s.mu is held.

@@ -70,9 +70,9 @@ func (s *Store) renew(ctx context.Context, stream jetstream.Stream) error {
 	return errRenewed
 }
 
-// begin writes the first record of a log, which is empty, so that a stream without any is known to have lost what it had.
+// found writes the first record of a log, which is empty, so that a stream without any is known to have lost what it had.
 // Of several nodes that try, one wins.
-func (s *Store) begin(ctx context.Context, stream jetstream.Stream, keys layout) error {
+func (s *Store) found(ctx context.Context, stream jetstream.Stream, keys layout) error {
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(keys.prefix+".*."+kindLog))
 	switch {
 	case err != nil:

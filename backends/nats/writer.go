@@ -238,7 +238,7 @@ func (s *Store) catchUp(ctx context.Context, p place) error {
 	if _, err := s.Sync(ctx); err != nil || s.stands().lastLog != p.lastLog {
 		return err
 	}
-	_, err := s.look(ctx)
+	_, err := s.Status(ctx)
 	return err
 }
 
@@ -248,7 +248,7 @@ const catchUpPause = 50 * time.Millisecond
 func (s *Store) missed(ctx context.Context, p place) error {
 	ctx, cancel := s.timeout(ctx)
 	defer cancel()
-	_, err := s.look(ctx)
+	_, err := s.Status(ctx)
 	if err == nil && ctx.Err() == nil {
 		if s.stands().keys == p.keys { // there it is: do not ask again at once
 			select {
