@@ -142,3 +142,17 @@ func TestARepeatedPutOfAPolicyIsOne(t *testing.T) {
 		t.Errorf("history %+v, %v", h, err)
 	}
 }
+
+func TestALargePolicyIsStoredAndGivenBackWhole(t *testing.T) {
+	t.Parallel()
+	_, as := serving(t, "--backend", "memory")
+	admin, set := as("admin-user"), setOf("decision := null if false ")
+	set.Modules["long.rego"] = "package long\n\n" + strings.Repeat("# \"quoted\"\n", 50_000)
+	if _, err := admin.PutPolicy(t.Context(), set, client.PutPolicyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	state, err := admin.Policy(t.Context())
+	if d := cmp.Diff(set.Modules, state.Modules); d != "" || err != nil {
+		t.Errorf("%v, %d bytes of differences", err, len(d))
+	}
+}
