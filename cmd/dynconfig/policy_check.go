@@ -63,7 +63,7 @@ The exit code is 1 if there is a fault. Tests are not run: see "dynconfig policy
 				return err
 			}
 			if n := len(found.Faults); n > 0 {
-				return failf("%s: %s", found.Faults[0].Location, found.Faults[0].Message)
+				return failf("%d faults", n)
 			}
 			return nil
 		},

@@ -1,12 +1,19 @@
 package sandbox
 
 import (
+	"os"
 	"syscall"
 	"time"
 )
 
 // executable is this very program, also after its file was replaced by a newer one.
-func executable() (string, error) { return "/proc/self/exe", nil }
+func executable() (string, error) {
+	const self = "/proc/self/exe"
+	if _, err := os.Stat(self); err != nil {
+		return os.Executable()
+	}
+	return self, nil
+}
 
 // limitProcess has the kernel refuse what goes beyond. Where it does not take a limit, the others remain.
 func limitProcess(j job) {

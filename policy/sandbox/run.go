@@ -56,7 +56,7 @@ func (s *Sandbox) run(ctx context.Context, j job, records iter.Seq2[wire.Decisio
 	case ctx.Err() != nil:
 		return answer{}, left.Because(ctx.Err())
 	case errors.Is(cause, errTime):
-		return answer{}, core.Errorf(core.ErrInvalid, "The policy was tried for %v and then ended: it loops, or does too much", s.options.Time)
+		return answer{}, s.late()
 	case errors.Is(cause, errFlood):
 		return answer{}, core.Errorf(core.ErrInvalid, "What the policy's tests say is more than %d bytes", s.options.Output)
 	case unread != nil:
@@ -121,11 +121,18 @@ func give(ctx context.Context, feed io.WriteCloser, j job, records iter.Seq2[wir
 	return nil
 }
 
+func (s *Sandbox) late() error {
+	return core.Errorf(core.ErrInvalid, "The policy was tried for %v and then ended: it loops, or does too much", s.options.Time)
+}
+
 // died says why a worker did not answer.
 func (s *Sandbox) died(err error, complaint []byte) error {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return unstarted(err)
+	}
+	if exit.ExitCode() == exitTime {
+		return s.late()
 	}
 	if exit.ExitCode() == exitMemory || exit.ExitCode() < 0 || outOfMemory(complaint) { // negative: killed, by the system
 		return core.Errorf(core.ErrInvalid, "The policy needs more than %d MiB of memory", s.options.Memory>>20)
