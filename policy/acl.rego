@@ -137,11 +137,20 @@ decision := malformed if {
 	input.action == "read"
 } else := {
 	"allow": false,
-	"rule": refusals[input.action],
+	"rule": rule,
 	"reason": refusal,
 } if {
 	input.subject.username
 	input.resource.kind in {"key", "document", "namespace", "environment", "policy", "audit"}
+	rule := {
+		"read": "no-read",
+		"list": "no-list",
+		"watch": "no-watch",
+		"create": "no-create",
+		"write": "no-write",
+		"delete": "no-delete",
+		"admin": "no-admin",
+	}[input.action]
 } else := malformed
 
 malformed := {
@@ -154,16 +163,6 @@ well_formed if {
 	input.subject.username != ""
 	input.resource.kind in {"key", "document", "namespace", "environment", "policy", "audit"}
 	input.action in {"read", "list", "watch", "create", "write", "delete", "admin"}
-}
-
-refusals := {
-	"read": "no-read",
-	"list": "no-list",
-	"watch": "no-watch",
-	"create": "no-create",
-	"write": "no-write",
-	"delete": "no-delete",
-	"admin": "no-admin",
 }
 
 # What the admin lists around an item open, beside the server admins. The audit of a key is open to the key's admins.
@@ -190,6 +189,11 @@ nearest(links, list) := links[max([i | links[i].acls[list]])]
 # administering is the innermost namespace whose admin list matches a user.
 administering(links, user) := links[max([i | entry(links[i].acls.admin, user)])]
 
+# omits is the sentence about a namespace's list that does not name the user.
+omits(list, namespace) := concat(" ", ["The", list, "list of the root namespace does not name you, nor does an admin list"]) if {
+	namespace == "*"
+} else := concat(" ", ["The", list, "list of namespace", namespace, "does not name you, nor does an admin list"])
+
 # Why nobody but an admin could: the list that decided and where it stands, never who is in it.
 refusal := concat(" ", ["The read list of this", input.resource.kind, "does not name you, nor does an admin list"]) if {
 	input.action == "read"
@@ -199,16 +203,14 @@ refusal := concat(" ", ["The read list of this", input.resource.kind, "does not 
 	input.action in {"write", "delete"}
 	input.resource.acls.write
 	input.resource.kind in {"key", "document"}
-} else := concat(" ", ["The read list of", place, "does not name you, nor does an admin list"]) if {
+} else := omits("read", link.namespace) if {
 	input.action == "read"
 	input.resource.kind in {"key", "document", "namespace"}
 	link := nearest(input.resource.namespace_acls, "read")
-	place := object.get({"*": "the root namespace"}, link.namespace, concat(" ", ["namespace", link.namespace]))
-} else := concat(" ", ["The write list of", place, "does not name you, nor does an admin list"]) if {
+} else := omits("write", link.namespace) if {
 	input.action in {"create", "write", "delete"}
 	input.resource.kind in {"key", "document"}
 	link := nearest(input.resource.namespace_acls, "write")
-	place := object.get({"*": "the root namespace"}, link.namespace, concat(" ", ["namespace", link.namespace]))
 } else := concat(" ", ["No read list around this", input.resource.kind, "names you, nor does an admin list"]) if {
 	input.action == "read"
 	input.resource.kind in {"key", "document", "namespace"}

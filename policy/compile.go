@@ -27,7 +27,8 @@ type policy struct {
 	generation uint64
 	digest     string              // of all that decides
 	set        atomic.Pointer[Set] // what was loaded; its revision may change, what is in it not
-	query      ast.Body            // binds answerVar
+	query      ast.Body            // binds answerVar to the answer
+	noted      ast.Ref             // if not nil, of which rule a run's memo has the answer; query then binds nothing
 	compiler   *ast.Compiler
 	store      storage.Store
 	txn        storage.Transaction // stays open: nobody writes to the store
@@ -67,17 +68,27 @@ func compile(ctx context.Context, set Set, admins, hosts []string) (*policy, err
 	}
 	functions := native()
 	quicken(compiler, functions)
-	question := ast.NewBody(ast.Equality.Expr(ast.NewTerm(answerVar), ast.NewTerm(answering(compiler))))
-	query, err := compiler.QueryCompiler().Compile(question)
-	if err != nil {
-		return nil, refused(err)
+	path := answering(compiler)
+	p := &policy{compiler: compiler, store: store, txn: txn, native: functions, reads: readsOf(compiler), reaches: reaches(compiler)}
+	answer := ast.NewTerm(answerVar)
+	if complete(compiler, path) {
+		p.noted, answer = path, ast.ObjectTerm()
 	}
-	data, err := baseDataOf(ctx, store, txn)
-	if err != nil {
-		return nil, err
-	}
-	reaches := slices.ContainsFunc(compiler.Required.Builtins, func(b *ast.Builtin) bool { return b.Name == ast.HTTPSend.Name })
-	return &policy{query: query, compiler: compiler, store: store, txn: txn, data: data, native: functions, reads: readsOf(compiler), reaches: reaches}, nil
+	p.query = ast.NewBody(ast.Equality.Expr(answer, ast.NewTerm(path))) // as a compiler would write it
+	p.data, err = baseDataOf(ctx, store, txn)
+	return p, err
+}
+
+// reaches reports whether a policy may call a host.
+func reaches(c *ast.Compiler) bool {
+	return slices.ContainsFunc(c.Required.Builtins, func(b *ast.Builtin) bool { return b.Name == ast.HTTPSend.Name })
+}
+
+// complete reports whether a rule has one value, of which nothing stands in rules of its own.
+func complete(c *ast.Compiler, path ast.Ref) bool {
+	return !slices.ContainsFunc(c.GetRulesExact(path), func(r *ast.Rule) bool {
+		return r.Head.DocKind() != ast.CompleteDoc || len(r.Head.Args) > 0 || !r.Ref().Equal(path)
+	})
 }
 
 // answering is the rule that decides: decisionPath's, or the one that it does nothing but name, as in the shipped set, which

@@ -45,6 +45,11 @@ func (p *policy) evaluate(ctx context.Context, input ast.Value, at time.Time, tr
 		results, answer = results+1, r[answerVar]
 		return nil
 	})
+	if p.noted != nil { // whole, where the query would make a copy
+		if answer, _ = m.Get(p.noted); answer != nil {
+			results = 1
+		}
+	}
 	m.reset() // where the run panicked, it is left to the collector
 	p.memos.Put(m)
 	switch { // a run that ended by itself, but late, has not decided

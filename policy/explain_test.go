@@ -56,7 +56,7 @@ func TestExplanationNamesTheBranchThatDecided(t *testing.T) {
 		{"ann", ask(core.ActionRead, nil, around("app", "read: ann")), "namespace-read", `"The nearest read list around it names you"`},
 		{"ann", ask(core.ActionCreate, nil, around("app", "write: ann")), "namespace-create", `"namespace-create"`},
 		{"ann", ask(core.ActionList, nil, nil), "list", `"rule": input.action`},
-		{"ann", ask(core.ActionRead, nil, nil), "no-read", `refusals[input.action]`},
+		{"ann", ask(core.ActionRead, nil, nil), "no-read", `"no-read"`},
 		{"ann", of(core.KindEnvironment, ask(core.ActionRead, nil, nil)), "environment-read", `"environment-read"`},
 	} {
 		e := explain(t, a, &core.Subject{Username: c.who}, c.access)

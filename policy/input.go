@@ -15,18 +15,41 @@ type words struct {
 	resource, kind, key, namespaces, exists, acls, namespaceACLs *ast.Term
 	request, operation, changes, time, address                   *ast.Term
 	changed                                                      [4]*ast.Term // in the order of the bits of core.Changes
+
+	kinds   map[core.Kind]*ast.Term
+	actions map[core.Action]*ast.Term
 }
 
 func newWords() *words {
 	w := ast.StringTerm
-	return &words{
+	all := &words{
 		subject: w("subject"), username: w("username"), claims: w("claims"),
 		action: w("action"), environment: w("environment"),
 		resource: w("resource"), kind: w("kind"), key: w("key"), namespaces: w("namespaces"), exists: w("exists"),
 		acls: w("acls"), namespaceACLs: w("namespace_acls"),
 		request: w("request"), operation: w("operation"), changes: w("changes"), time: w("time"), address: w("address"),
 		changed: [4]*ast.Term{w("value"), w("ttl"), w("acls"), w("schema")},
+		kinds:   map[core.Kind]*ast.Term{}, actions: map[core.Action]*ast.Term{},
 	}
+	for _, kind := range []core.Kind{
+		core.KindKey, core.KindDocument, core.KindNamespace, core.KindEnvironment, core.KindPolicy, core.KindAudit,
+	} {
+		all.kinds[kind] = w(string(kind))
+	}
+	for _, action := range []core.Action{
+		core.ActionRead, core.ActionList, core.ActionWatch, core.ActionCreate, core.ActionWrite, core.ActionDelete, core.ActionAdmin,
+	} {
+		all.actions[action] = w(string(action))
+	}
+	return all
+}
+
+// word is the term of a text, made anew if it is not one of the known.
+func word[T ~string](known map[T]*ast.Term, text T) *ast.Term {
+	if t := known[text]; t != nil {
+		return t
+	}
+	return ast.StringTerm(string(text))
 }
 
 // input writes the document that a policy sees, but for the members that no rule reads and that take time to write: claims,
@@ -42,7 +65,7 @@ func (p *policy) input(t *terms, who *core.Subject, ask *core.Access) (ast.Value
 		subject = append(subject, ast.Item(w.claims, claims))
 	}
 	resource := [][2]*ast.Term{
-		{w.kind, ast.StringTerm(string(ask.Kind))},
+		{w.kind, word(w.kinds, ask.Kind)},
 		{w.exists, ast.InternedTerm(ask.Exists)},
 		{w.acls, t.rules(ask.ACL)},
 		{w.namespaceACLs, t.chain(ask.Chain)},
@@ -52,7 +75,7 @@ func (p *policy) input(t *terms, who *core.Subject, ask *core.Access) (ast.Value
 	}
 	input := [][2]*ast.Term{
 		{w.subject, ast.ObjectTerm(subject...)},
-		{w.action, ast.StringTerm(string(ask.Action))},
+		{w.action, word(w.actions, ask.Action)},
 		{w.environment, ast.StringTerm(ask.Environment)},
 		{w.resource, ast.ObjectTerm(resource...)},
 	}

@@ -6,6 +6,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/types"
+
+	"github.com/dynconfig/dynconfig/core"
 )
 
 // native are functions of the shipped rules that the server runs itself, by their names in acl.rego. What they answer is what
@@ -21,6 +23,7 @@ func native() map[string]*topdown.Builtin {
 		"entry":         l.entry,
 		"nearest":       l.nearest,
 		"administering": l.administering,
+		"omits":         omits,
 	} {
 		functions[nativePrefix+name] = &topdown.Builtin{
 			Decl: &ast.Builtin{
@@ -113,4 +116,14 @@ func innermost(links *ast.Term, holds func(*ast.Term) bool) *ast.Term {
 		}
 	}
 	return nil
+}
+
+func omits(list, namespace *ast.Term) *ast.Term {
+	name, _ := namespace.Value.(ast.String)
+	place := "namespace " + string(name)
+	if name == core.RootName {
+		place = "the root namespace"
+	}
+	l, _ := list.Value.(ast.String)
+	return ast.StringTerm("The " + string(l) + " list of " + place + " does not name you, nor does an admin list")
 }
