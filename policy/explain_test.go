@@ -246,6 +246,9 @@ func TestExplanationAndDecisionAreTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := explain(t, a, who, access)
+			if d.Late || strings.Contains(e.Reason, errLate.Error()) {
+				continue // on a machine that has no time for it, neither is an answer
+			}
 			if e.Allow != d.Allow || e.Rule != d.Rule || d.Rule != RuleError && !strings.HasPrefix(e.Reason, d.Reason) || e.File == "" || e.Line == 0 {
 				t.Fatalf("%s: %s asks %+v: explained as %+v, decided as %+v", name, who.Username, access, e, d)
 			}

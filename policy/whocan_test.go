@@ -60,6 +60,9 @@ func TestWhoCanAgreesWithTheDecisions(t *testing.T) {
 	for range 400 {
 		_, access := randomAccess(r)
 		w := whoCan(t, a, access)
+		if w.Partial { // on a machine that has no time for it
+			continue
+		}
 		for _, who := range []string{"ann", "bob", "service:pay", "service:", "service:p", "service:px", "admin-user", "x", "y", "ab", "aa", "sz"} {
 			may := decide(t, a, who, access).Allow
 			listed := slices.ContainsFunc(principals(w), func(p string) bool { return matches(p, who) })
