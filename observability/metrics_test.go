@@ -68,6 +68,7 @@ func TestFiguresOfOtherPartsAreReadAtEachScrape(t *testing.T) {
 	m := NewMetrics("")
 	engine := core.Stats{Keys: 3, Tombstones: 1, Watchers: 9000, Patterns: 2, Head: 417, Delivered: 5, CacheHits: 8}
 	m.Engine(func() core.Stats { return engine })
+	m.PolicyLoads(func() PolicyLoads { return PolicyLoads{Loads: 7, Failures: 8, Degraded: true} })
 	m.Policy(func() PolicyStats {
 		return PolicyStats{Hits: 1, Misses: 2, Evaluations: 3, Errors: 4, Evaluating: 1500 * time.Millisecond}
 	})
@@ -77,6 +78,7 @@ func TestFiguresOfOtherPartsAreReadAtEachScrape(t *testing.T) {
 		"dynconfig_watch_events_total 5", "dynconfig_value_cache_hits_total 8", "# TYPE dynconfig_watch_events_total counter",
 		"dynconfig_policy_cache_hits_total 1", "dynconfig_policy_cache_misses_total 2", "dynconfig_policy_evaluations_total 3",
 		"dynconfig_policy_errors_total 4", "dynconfig_policy_evaluation_seconds_total 1.5",
+		"dynconfig_policy_loads_total 7", "dynconfig_policy_load_failures_total 8", "dynconfig_policy_degraded 1",
 		"dynconfig_audit_records_total 6", "dynconfig_audit_lost_total 7", "dynconfig_audit_waiting 0",
 	)
 	engine.Keys = 4

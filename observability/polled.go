@@ -51,6 +51,28 @@ func (m *Metrics) Policy(stats func() PolicyStats) {
 	}})
 }
 
+// PolicyLoads are how often another policy was put in force, counted since the start. They are of the shape of
+// authoring.Stats, to which they convert.
+type PolicyLoads struct {
+	Loads, Failures uint64
+	Degraded        bool
+}
+
+// PolicyLoads shows how policies are loaded, asked for at each scrape.
+func (m *Metrics) PolicyLoads(stats func() PolicyLoads) {
+	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
+	m.registry.MustRegister(&polled[PolicyLoads]{stats: stats, figures: []figure[PolicyLoads]{
+		newFigure("policy_loads_total", "Policies that were put in force on this node.", counter, func(s PolicyLoads) float64 { return float64(s.Loads) }),
+		newFigure("policy_load_failures_total", "Times that a newer policy was not put in force.", counter, func(s PolicyLoads) float64 { return float64(s.Failures) }),
+		newFigure("policy_degraded", "1 while a newer policy is not in force, or the shipped rules decide whatever is stored.", gauge, func(s PolicyLoads) float64 {
+			if s.Degraded {
+				return 1
+			}
+			return 0
+		}),
+	}})
+}
+
 // AuditLog shows an audit log's figures, asked for at each scrape.
 func (m *Metrics) AuditLog(stats func() AuditStats) {
 	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue

@@ -122,6 +122,8 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		return nil, err
 	}
 
+	metrics.PolicyLoads(func() observability.PolicyLoads { return observability.PolicyLoads(server.policy.Stats()) })
+
 	// Who asks.
 	guard, err := server.openGuard()
 	if err != nil {

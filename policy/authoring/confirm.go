@@ -37,7 +37,7 @@ func (m *Manager) Confirm(ctx context.Context, c core.Caller, revision string) (
 	case m.authorizer.Set().Revision != revision:
 		return none, core.Errorf(core.ErrConflict, "This node does not decide by that revision")
 	}
-	set, err := present.set(revision)
+	set, err := present.load()
 	if err != nil {
 		return none, err
 	}

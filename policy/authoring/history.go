@@ -41,10 +41,7 @@ func (m *Manager) History(ctx context.Context, c core.Caller, limit int) (wire.P
 			break
 		}
 		for _, r := range records {
-			held, err := heldIn(m.engine.Epoch(), r.Change.Entry)
-			if err != nil {
-				return none, err
-			}
+			held := heldIn(m.engine.Epoch(), r.Change.Entry)
 			h.Versions = append(h.Versions, wire.PolicyVersion{
 				Revision: held.revision, Author: r.Meta.Author, Time: r.Meta.Time, Note: r.Meta.Note,
 				Modules: slices.AppendSeq([]string{}, maps.Keys(held.Modules)), Event: r.Meta.Attrs["operation"],
@@ -88,16 +85,16 @@ func (m *Manager) find(ctx context.Context, revision string) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	absent := core.Errorf(core.ErrNotFound, "No stored policy has that revision")
-	if p.Epoch != m.engine.Epoch() || p.Sub != 0 || p.Revision == 0 {
-		return held{}, absent
+	if p.Epoch != m.engine.Epoch() {
+		return held{}, core.Errorf(core.ErrCompacted, "Revision is of another epoch")
 	}
 	records, err := m.engine.PolicyHistory(ctx, p.Revision+1, 1)
 	if err != nil {
 		return held{}, err
 	}
 	if len(records) == 0 || records[0].Revision != p.Revision {
-		return held{}, absent
+		return held{}, core.Errorf(core.ErrNotFound, "No stored policy has that revision")
 	}
-	return heldIn(p.Epoch, records[0].Change.Entry)
+	h := heldIn(p.Epoch, records[0].Change.Entry)
+	return h, h.unread
 }

@@ -86,9 +86,9 @@ func (m *Manager) fromStore(ctx context.Context) error {
 	if h.revision == m.refused.revision {
 		return m.refused.err
 	}
-	set, err := h.set(h.revision)
+	set, err := h.load()
 	if err != nil {
-		return err
+		return m.refuse(h.revision, err)
 	}
 	verdict, err := m.authorizer.Check(ctx, set, nil) // its tests have passed where it was put
 	if err != nil {
@@ -161,6 +161,7 @@ func (m *Manager) adopt(ctx context.Context, kind string, set policy.Set, h held
 		m.state.loaded = m.now()
 	}
 	m.state.kind, m.state.held, m.state.verdict = kind, h, v
+	m.state.loads++
 	m.state.marked = m.state.marked && m.authorizer.Generation() == was
 	m.mu.Unlock()
 	if !first {
@@ -192,11 +193,14 @@ func (m *Manager) mark(ctx context.Context) error {
 
 // report keeps why a newer set is not in force, and logs it once.
 func (m *Manager) report(ctx context.Context, err error) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || m.source == nil && errors.Is(err, core.ErrUnavailable) { // the store is away, which others say
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err != nil {
+		m.state.failures++
+	}
 	said := sentence(err)
 	if said == m.state.lastError {
 		return

@@ -73,6 +73,8 @@ type state struct {
 	loaded    time.Time
 	marked    bool // the log says that it is in force
 	lastError string
+
+	loads, failures uint64
 }
 
 // Open puts in force what is stored, unless a Source or Rescue says otherwise. It starts no goroutine: Run does.
@@ -164,6 +166,19 @@ func (m *Manager) Health() string {
 		return core.Degraded
 	}
 	return core.Healthy
+}
+
+// Stats are a Manager's figures, counted since the start.
+type Stats struct {
+	Loads    uint64 // sets that were put in force here
+	Failures uint64 // times that what the source or the store has was not
+	Degraded bool   // Health is
+}
+
+// Stats returns the figures.
+func (m *Manager) Stats() Stats {
+	is := m.snapshot()
+	return Stats{Loads: is.loads, Failures: is.failures, Degraded: m.Health() != core.Healthy}
 }
 
 func (m *Manager) snapshot() state {

@@ -36,7 +36,7 @@ func (m *Manager) Put(ctx context.Context, c core.Caller, sent wire.PolicySet, o
 	if err != nil {
 		return none, err
 	}
-	if o.IfMatch != nil && !slices.Contains(o.IfMatch, m.revisionOf(present)) {
+	if o.IfMatch != nil && !m.matches(o.IfMatch, present) {
 		return none, core.Errorf(core.ErrPrecondition, "The policy is at another revision")
 	}
 	next := stored{Modules: sent.Modules, Data: sent.Data, Note: sent.Note}
@@ -52,6 +52,12 @@ func (m *Manager) revisionOf(present held) string {
 		return shipped(m.authorizer).Revision
 	}
 	return present.revision
+}
+
+// matches reports whether one of some revisions is the present one; where stored sets are passed over, that of the shipped
+// rules, which a caller has seen, will do as well.
+func (m *Manager) matches(revisions []string, present held) bool {
+	return slices.Contains(revisions, m.revisionOf(present)) || m.rescue && slices.Contains(revisions, m.authorizer.Set().Revision)
 }
 
 // ruledHere refuses changes where the policy is kept elsewhere.

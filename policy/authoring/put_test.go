@@ -180,7 +180,7 @@ else := {"allow": true, "rule": "root"} if input.subject.username == "admin-user
 	if err != nil || len(h.Versions) != 2 || h.Versions[0].Event != "rollback" || h.Versions[0].Revision != third.Revision || h.Versions[1].Revision != second.Revision {
 		t.Errorf("history is %+v, %v", h, err)
 	}
-	for revision, kind := range map[string]error{"nonsense": core.ErrMalformed, "otherepoch:3": core.ErrNotFound, strings.Split(first.Revision, ":")[0] + ":1": core.ErrNotFound} {
+	for revision, kind := range map[string]error{"nonsense": core.ErrMalformed, "otherepoch:3": core.ErrCompacted, strings.Split(first.Revision, ":")[0] + ":1": core.ErrNotFound} {
 		if _, err := a.Rollback(t.Context(), admin, revision, ""); !errors.Is(err, kind) {
 			t.Errorf("back to %s: %v, want %v", revision, err, kind)
 		}

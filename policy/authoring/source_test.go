@@ -129,6 +129,7 @@ func TestAStoredSetThatDoesNotLoadStopsTheStartAndNamesTheWayIn(t *testing.T) {
 	a := d.start(t, settings{})
 	for name, value := range map[string]string{
 		"another version's": `{"modules":{"a.rego":"package dynconfig.authz\ndecision := later.builtin(1)"}}`,
+		"of another form":   `[]`,
 		"locked":            `{"modules":{"a.rego":"package dynconfig.authz\ndecision := {\"allow\":false,\"rule\":\"x\"}"}}`,
 	} {
 		held, err := a.engine.Policy(t.Context(), core.PolicySet)
@@ -171,7 +172,7 @@ func TestARescuedNodeDecidesByTheShippedRulesAndTakesANewSet(t *testing.T) {
 		if s := b.state(t); s.Source != "shipped" || !s.Rescue || b.Health() != core.Degraded || b.forbids(t, core.ActionDelete) {
 			t.Errorf("rescued: %s, %+v", b.Health(), s)
 		}
-		b.put(t, without("write"), wire.PutPolicy{})
+		b.put(t, without("write"), wire.PutPolicy{IfMatch: []string{b.state(t).Revision}})
 		time.Sleep(soon)
 		if !a.forbids(t, core.ActionWrite) || a.forbids(t, core.ActionDelete) || b.forbids(t, core.ActionWrite) {
 			t.Error("what was put where the shipped rules decide is not in force elsewhere, or is here")

@@ -34,6 +34,7 @@ type held struct {
 	version  int64
 	revision string
 	author   string
+	unread   error // it is none that this build can read: it can be replaced, but not loaded
 }
 
 // read returns what is stored now.
@@ -42,19 +43,17 @@ func (m *Manager) read(ctx context.Context) (held, error) {
 	if err != nil || entry.Version == 0 {
 		return held{}, err
 	}
-	h, err := heldIn(m.engine.Epoch(), entry)
-	h.version = entry.Version // entries that are tombstones have one, too
-	return h, err
+	return heldIn(m.engine.Epoch(), entry), nil
 }
 
 // heldIn reads an entry of the present or of the history.
-func heldIn(epoch string, entry core.Entry) (held, error) {
+func heldIn(epoch string, entry core.Entry) held {
 	h := held{version: entry.Version, author: entry.Author}
 	h.revision = core.Position{Epoch: epoch, Revision: entry.Revision}.String()
 	if err := json.Unmarshal(entry.Doc.Value, &h.stored); err != nil {
-		return held{}, core.Errorf(core.ErrInternal, "").Because(err)
+		h.stored, h.unread = stored{}, core.Errorf(core.ErrInvalid, "The stored policy is none that this version of the server can read").Because(err)
 	}
-	return h, nil
+	return h
 }
 
 // confirmed returns the set that stays if this one is not confirmed; nil: the shipped rules.
@@ -86,7 +85,15 @@ func (s *stored) encode() ([]byte, error) {
 	return text, nil
 }
 
-// set is what the Authorizer loads.
+// load returns what the Authorizer loads.
+func (h *held) load() (policy.Set, error) {
+	if h.unread != nil {
+		return policy.Set{}, h.unread
+	}
+	return h.set(h.revision)
+}
+
+// set is what the Authorizer loads, by a revision.
 func (s *stored) set(revision string) (policy.Set, error) {
 	return SetOf(wire.PolicySet{Modules: s.Modules, Data: s.Data}, revision)
 }
