@@ -54,9 +54,9 @@ func TestLintKnowsAllThatTheInputHas(t *testing.T) {
 
 func TestLintFindsAnswersThatAServerDoesNotUnderstand(t *testing.T) {
 	for body, says := range map[string]string{
-		`decision := {"alow": true}`:                                               "without allow",
-		`decision := {"allow": true, "resn": "x"}`:                                 "member resn",
-		`decision := true`:                                                         "no object",
+		`decision := {"alow": true}`:               "without allow",
+		`decision := {"allow": true, "resn": "x"}`: "member resn",
+		`decision := true`:                         "no object",
 		"decision := {\"allow\": true} if input.action == \"read\" else := [false]": "no object",
 	} {
 		found := lint(t, module(body))

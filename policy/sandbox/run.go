@@ -142,7 +142,7 @@ func (s *Sandbox) died(err error, complaint []byte) error {
 
 // outOfMemory reports whether the runtime ended a program that got no more memory, or no more of a stack.
 func outOfMemory(complaint []byte) bool {
-	for _, sign := range []string{"out of memory", "cannot allocate memory", "stack overflow", "stack exceeds", "failed to create new OS thread", "pthread_create"} {
+	for _, sign := range []string{"out of memory", "cannot allocate memory", "failed to allocate", "stack overflow", "stack exceeds", "failed to create new OS thread", "pthread_create"} {
 		if bytes.Contains(complaint, []byte(sign)) {
 			return true
 		}
