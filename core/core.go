@@ -168,7 +168,7 @@ type Store interface {
 	// least one if there is one. Below the floor it is ErrCompacted; ahead of the head it is empty.
 	Log(ctx context.Context, after Revision, limit int) ([]Commit, error)
 	// History returns a key's changes before a revision (0: all), newest first: at most limit, about PageBytes, at least
-	// one if there is one. Purging a key purges its history.
+	// one if there is one, and none is missing that was acknowledged before the call. Purging a key purges its history.
 	History(ctx context.Context, key Key, before Revision, limit int) ([]Record, error)
 	// Compact drops the log up to and including a revision, after raising the floor to it. History keeps the changes above
 	// it and the last keep of each key. Entries stay.

@@ -98,9 +98,9 @@ func (s *Store) commits(ctx context.Context, batches []batch, after core.Revisio
 	return out, nil
 }
 
-// History implements core.Store.
+// History implements core.Store. It asks how far the log goes first: nobody can say what it must show at least, as with Get.
 func (s *Store) History(ctx context.Context, key core.Key, before core.Revision, limit int) ([]core.Record, error) {
-	if err := s.alive(ctx); err != nil {
+	if _, err := s.Sync(ctx); err != nil {
 		return nil, err
 	}
 	for try := 0; ; try++ {
