@@ -148,23 +148,38 @@ func TestAFreshTokenCountsInTheMidstOfACatchUp(t *testing.T) {
 	s.expect("update k0999 2")
 }
 
-func TestAMessageIsAnsweredAlthoughItsCatchUpBeginsAnew(t *testing.T) {
+func TestACatchUpIsGivenUpForOneThatBeginsAnew(t *testing.T) {
 	w := start(t, core.Options{Authorizer: &claimed{}})
-	w.write(t, "root", put("k", "1"))
-	s := w.stream(t, "bob")
-	s.w.Subscribe(core.Subscription{Patterns: []string{"k"}, SinceVersion: ptr(int64(0))})
-	s.expect("subscribed")
-	s.w.Subscribe(core.Subscription{Patterns: []string{"l"}, ID: "7"})
-	s.w.Renew(&core.Subject{Username: "bob", Claims: map[string]any{"may": "x"}}, core.Alike)
-	var answered bool
-	for _, ev := range append(s.until(core.EventBookmark), s.until(core.EventSubscribed)...) {
-		answered = answered || ev.Kind == core.EventSubscribed && ev.ID == "7"
-		if ev.Kind == core.EventUpdate {
-			t.Errorf("got %s under a token that may not", line(ev))
+	for i := range 20 {
+		var writes []core.Write
+		for j := range 50 {
+			writes = append(writes, put(fmt.Sprintf("k%04d", 50*i+j), "1"))
 		}
+		w.write(t, "root", writes...)
 	}
-	if !answered {
-		t.Error("the second message was not answered")
+	s := w.stream(t, "bob")
+	s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Snapshot: true})
+	s.expect("subscribed", "update k0000 1 snapshot")
+	s.w.Renew(&core.Subject{Username: "bob"}, func(*core.Subject, *core.Subject) bool { return false })
+	if before := s.until(core.EventReset); len(before) > 100 {
+		t.Errorf("%d events came first, want no more than were gathered by then", len(before))
+	}
+	if after := s.until(core.EventBookmark); len(after) != 1001 {
+		t.Errorf("%d events came after the reset, want 1000 keys and the bookmark", len(after))
+	}
+}
+
+func TestAMessageIsAnsweredAlthoughItsCatchUpIsGivenUp(t *testing.T) {
+	w := start(t, core.Options{Authorizer: &claimed{}})
+	s := w.stream(t, "bob")
+	s.w.Subscribe(sub("k"))
+	s.expect("subscribed")
+	w.write(t, "root", put("k", "1"))
+	s.w.Subscribe(core.Subscription{Patterns: []string{"l"}, ID: "7", Snapshot: true})
+	s.expect("update k 1") // the answer is the next thing to do
+	s.w.Renew(&core.Subject{Username: "bob", Claims: map[string]any{"may": "x"}}, core.Alike)
+	if ev := s.expect("subscribed", "reset", "bookmark synced")[0]; ev.ID != "7" {
+		t.Errorf("got %+v", ev)
 	}
 }
 
