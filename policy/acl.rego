@@ -141,7 +141,6 @@ decision := malformed if {
 	"reason": refusal,
 } if {
 	input.subject.username
-	input.resource.kind in {"key", "document", "namespace", "environment", "policy", "audit"}
 	rule := {
 		"read": "no-read",
 		"list": "no-list",
@@ -194,7 +193,8 @@ omits(list, namespace) := concat(" ", ["The", list, "list of the root namespace 
 	namespace == "*"
 } else := concat(" ", ["The", list, "list of namespace", namespace, "does not name you, nor does an admin list"])
 
-# Why nobody but an admin could: the list that decided and where it stands, never who is in it.
+# Why nobody but an admin could: the list that decided and where it stands, never who is in it. Of a kind that does not
+# exist there is no refusal.
 refusal := concat(" ", ["The read list of this", input.resource.kind, "does not name you, nor does an admin list"]) if {
 	input.action == "read"
 	input.resource.acls.read
@@ -219,4 +219,6 @@ refusal := concat(" ", ["The read list of this", input.resource.kind, "does not 
 	input.resource.kind in {"key", "document"}
 } else := concat(" ", ["No admin list around this", input.resource.kind, "names you"]) if {
 	open_to_admins[input.resource.kind][input.action]
-} else := "This is for server admins"
+} else := "This is for server admins" if {
+	input.resource.kind in {"key", "document", "namespace", "environment", "policy", "audit"}
+}
