@@ -53,21 +53,23 @@ func library(b *testing.B, a core.Authorizer) *core.Engine {
 	return e
 }
 
-// BenchmarkList is how fast keys are filtered for one page: all of them for a total, and for the page itself as many as it
-// takes.
+// BenchmarkList is how fast keys are filtered for one page and its total, for which all are looked at; with the decisions
+// recorded, too.
 func BenchmarkList(b *testing.B) {
-	e := library(b, open(b, Set{}))
-	for who, total := range map[string]int{"ann": listed / 100, "nobody": 0} {
-		b.Run(who, func(b *testing.B) {
-			c := core.Caller{Subject: &core.Subject{Username: who}, Environment: "default", RequestID: "r"}
-			b.ReportAllocs()
-			for b.Loop() {
-				l, err := e.List(b.Context(), c, core.Filter{Kind: core.KindKey})
-				if err != nil || l.Total != total || l.LowerBound {
-					b.Fatalf("got %d keys (more: %v), %v, want %d", l.Total, l.LowerBound, err, total)
+	recorded := record(b, Set{}, RecordOptions{}).Authorizer
+	for name, e := range map[string]*core.Engine{"unrecorded": library(b, open(b, Set{})), "recorded": library(b, recorded)} {
+		for who, total := range map[string]int{"ann": listed / 100, "nobody": 0} {
+			b.Run(who+"/"+name, func(b *testing.B) {
+				c := core.Caller{Subject: &core.Subject{Username: who}, Environment: "default", RequestID: "r"}
+				b.ReportAllocs()
+				for b.Loop() {
+					l, err := e.List(b.Context(), c, core.Filter{Kind: core.KindKey})
+					if err != nil || l.Total != total || l.LowerBound {
+						b.Fatalf("got %d keys (more: %v), %v, want %d", l.Total, l.LowerBound, err, total)
+					}
 				}
-			}
-			b.ReportMetric(float64(listed)*float64(b.N)/b.Elapsed().Seconds(), "keys/s")
-		})
+				b.ReportMetric(float64(listed)*float64(b.N)/b.Elapsed().Seconds(), "keys/s")
+			})
+		}
 	}
 }
