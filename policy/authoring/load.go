@@ -123,9 +123,7 @@ func (m *Manager) revert(ctx context.Context, h held) error {
 	if err != nil {
 		return err
 	}
-	if !m.rescue {
-		w.InForce = []byte(m.authorizer.Digest(set))
-	}
+	w.InForce = m.inForce(h, set)
 	if _, err = m.engine.RevertPolicy(ctx, w); err == nil {
 		m.log.InfoContext(ctx, "policy was not confirmed in time; the one before is back", "revision", h.revision)
 	}

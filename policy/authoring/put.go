@@ -92,13 +92,21 @@ func (m *Manager) change(ctx context.Context, c core.Caller, present held, next 
 			Author: c.Subject.Username, Rescue: m.rescue, Reads: verdict.Reads, Warnings: verdict.Warnings, DryRun: true, Tests: tests,
 		}, nil
 	}
-	w := core.PolicyWrite{Value: value, Version: present.version, Note: next.Note, Operation: operation}
-	if !m.rescue {
-		w.InForce = []byte(m.authorizer.Digest(set))
-	}
-	state, err := m.write(ctx, c, w)
+	state, err := m.write(ctx, c, core.PolicyWrite{
+		Value: value, Version: present.version, InForce: m.inForce(present, set), Note: next.Note, Operation: operation,
+	})
 	state.Tests = tests
 	return state, err
+}
+
+// inForce is the mark of a set that replaces another; nil where it decides as what is marked does, so that nobody who
+// watches begins anew for nothing.
+func (m *Manager) inForce(present held, next policy.Set) []byte {
+	is, digest := m.snapshot(), m.authorizer.Digest(next)
+	if m.rescue || is.marked && is.held.version == present.version && digest == m.authorizer.Digest(m.authorizer.Set()) {
+		return nil
+	}
+	return []byte(digest)
 }
 
 // write stores a set and loads it.

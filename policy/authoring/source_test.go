@@ -206,6 +206,13 @@ func TestWhatDecidesIsMarkedInTheLogWhenItBecomesAnother(t *testing.T) {
 		if mark(again) != put || again.engine.Head().Revision != head.Revision+1 {
 			t.Error("a node that follows marks something")
 		}
+		same := a.put(t, without("delete"), wire.PutPolicy{})
+		if s := a.state(t); mark(a) != put || s.Revision != same.Revision || a.engine.Head().Revision != head.Revision+2 {
+			t.Error("a set that is put once more is not marked as the same")
+		}
+		if held, err := a.engine.Policy(t.Context(), core.PolicyInForce); err != nil || held.Version != 2 {
+			t.Errorf("a set that is put once more is marked again: %+v, %v", held, err)
+		}
 		s := &shelf{}
 		s.hold("one", without("write"), nil)
 		b := d.start(t, s.options())

@@ -67,6 +67,9 @@ func (h *held) confirmed() *stored {
 	return &h.stored
 }
 
+// maxStored bounds a set as it is stored: its commit holds the mark of what decides, and what a request is known by, too.
+const maxStored = core.MaxValue - 4096
+
 // encode is what is written; a set may be too large for a value together with what it would make room for.
 func (s *stored) encode() ([]byte, error) {
 	if s.Modules == nil {
@@ -76,11 +79,11 @@ func (s *stored) encode() ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, core.Errorf(core.ErrInternal, "").Because(err)
-	case len(text) > core.MaxValue && s.Pending != nil && s.Pending.Before != nil:
+	case len(text) > maxStored && s.Pending != nil && s.Pending.Before != nil:
 		return nil, core.Errorf(core.ErrTooLarge,
-			"Policy, together with the one that it would make room for, is larger than %d bytes: put it without confirm", core.MaxValue)
-	case len(text) > core.MaxValue:
-		return nil, core.Errorf(core.ErrTooLarge, "Policy is larger than %d bytes", core.MaxValue)
+			"Policy, together with the one that it would make room for, is larger than %d bytes: put it without confirm", maxStored)
+	case len(text) > maxStored:
+		return nil, core.Errorf(core.ErrTooLarge, "Policy is larger than %d bytes", maxStored)
 	}
 	return text, nil
 }
