@@ -330,7 +330,9 @@ func (x *index) change(c *Change) (*item, string) {
 		}
 		x.setSpace(env, name, it)
 	case KindPolicy:
-		x.policy = max(x.policy, it.revision)
+		if name == PolicyInForce { // a set may be stored that decides nothing, or as the one before
+			x.policy = max(x.policy, it.revision)
+		}
 	case KindEnvironment:
 		if it.deleted {
 			delete(x.envs, name)
