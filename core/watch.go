@@ -11,8 +11,9 @@ import (
 // Watcher is one stream of events to one subject: a position in the log, the patterns it follows, and a short queue of
 // commits that concern it. It has no goroutine: the transport drains Next when it is notified.
 //
-// What is asked of it (jobs) and what the log brings (queue) is put in from any side under mu. Everything else belongs to
-// the one goroutine that is in Next.
+// What is asked of it (jobs) and what the log brings (queue) is put in from any side under mu. That it must begin anew, and
+// a renewed token, are put in without, because they are looked for before each step of a catch-up. Everything else belongs
+// to the one goroutine that is in Next.
 type Watcher struct {
 	engine *Engine
 	env    EnvID
