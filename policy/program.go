@@ -26,7 +26,7 @@ func Compile(ctx context.Context, set Set, o CompileOptions) (*Program, error) {
 	if err := checkAdmins(o.Admins); err != nil {
 		return nil, err
 	}
-	p, err := compile(ctx, set, o.Admins, o.Hosts)
+	p, err := compileWith(ctx, set, o.Admins, o.Hosts, nil)
 	if err != nil {
 		return nil, err
 	}

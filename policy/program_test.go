@@ -43,6 +43,27 @@ func TestProgramAnswersAnInputWrittenDown(t *testing.T) {
 	}
 }
 
+// Inputs by hand are not always whole: the shipped rules go by what there is.
+func TestProgramTakesInputsThatAServerWouldNotWrite(t *testing.T) {
+	p := program(t, Set{})
+	for acls, rule := range map[string]string{
+		`{"read":{"names":{"ann":true}}}`:  "key-read",
+		`{"read":{"names":{"bob":true}}}`:  "no-read",
+		`{"read":{"names":{"ann":false}}}`: "no-read",
+		`{"read":{}}`:                      "no-read",
+		`{"read":["ann"]}`:                 "no-read",
+		`{"admin":{"any":true}}`:           "key-admin",
+		`null`:                             "no-read",
+	} {
+		for _, around := range []string{``, `,"namespace_acls":[]`, `,"namespace_acls":null`} {
+			input := `{"subject":{"username":"ann"},"action":"read","resource":{"kind":"key","acls":` + acls + around + `}}`
+			if d := decideJSON(t, p, input, time.Time{}); d.Rule != rule {
+				t.Errorf("%s: got %+v, want rule %q", input, d, rule)
+			}
+		}
+	}
+}
+
 func TestProgramKeepsEveryDigitOfNumbers(t *testing.T) {
 	p := program(t, module(`decision := {"allow": input.subject.claims.id == 9007199254740993}`))
 	if d := decideJSON(t, p, `{"subject":{"claims":{"id":9007199254740993}}}`, time.Time{}); !d.Allow {
@@ -90,6 +111,33 @@ func TestProgramRefusesWhatIsNoInput(t *testing.T) {
 	for _, input := range []string{``, `null`, `[]`, `"x"`, `{`, `{} {}`} {
 		if d, err := p.Decide(t.Context(), []byte(input), time.Time{}); !errors.Is(err, core.ErrMalformed) || d.Allow {
 			t.Errorf("%q: got %+v, %v, want it refused", input, d, err)
+		}
+	}
+}
+
+func TestProgramAnswersWhatAnAuthorizerAnswers(t *testing.T) {
+	sets := map[string]Set{
+		"shipped": {},
+		"claims":  module(`decision := object.union(data.dynconfig.acl.decision, {"reason": sprintf("%v %v %v", [input.subject.claims, input.resource, input.request])})`),
+		"fails":   module(`decision := {"allow": to_number(input.action) == 1}`),
+	}
+	for name, set := range sets {
+		a, p := open(t, set), program(t, set)
+		for _, who := range subjects() {
+			for _, access := range everyAccess() {
+				want, err := a.Authorize(t.Context(), who, access)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e, err := a.Explain(t.Context(), who, access, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := decideJSON(t, p, string(e.Input), time.Time{})
+				if got.Allow != want.Allow || got.Rule != want.Rule || want.Rule != RuleError && got.Reason != want.Reason {
+					t.Errorf("%s: %s %s %s: got %+v, want %+v", name, who.Username, access.Action, access.Kind, got, want)
+				}
+			}
 		}
 	}
 }
