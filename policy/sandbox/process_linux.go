@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -15,8 +16,19 @@ func executable() (string, error) {
 	return self, nil
 }
 
-// limitProcess has the kernel refuse what goes beyond. Where it does not take a limit, the others remain.
+// niceness has everything else go first.
+const niceness = 10
+
+// limitProcess has the kernel refuse what goes beyond, and take this process before others where all of them together do.
+// Where it does not take a limit, the others remain.
 func limitProcess(j job) {
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
+	threads, _ := os.ReadDir("/proc/self/task") // each has its own, which those that it starts inherit
+	for _, thread := range threads {
+		if id, err := strconv.Atoi(thread.Name()); err == nil {
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, niceness)
+		}
+	}
 	seconds := uint64((j.Time + grace + time.Second) / time.Second)
 	for _, l := range []struct {
 		what int
