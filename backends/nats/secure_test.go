@@ -138,7 +138,7 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	as := func(user string) string {
 		return strings.Replace(server.URL, "nats://", "nats://"+user+":right-secret@", 1)
 	}
-	b, s := openAt(t, as("dynconfig"), Options{snapshotEvery: 10, remember: 50 * time.Millisecond})
+	b, s := openAt(t, as("dynconfig"), Options{snapshotEvery: 10, remember: 500 * time.Millisecond})
 	js := admin(t, as("admin"))
 	for i := range 100 {
 		put(t, s, "", op("a", make([]byte, i<<13)))

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -74,10 +75,7 @@ func (v *view) freeze() (frozen, *btree.BTreeG[*item], []batch) {
 	f := frozen{
 		Epoch: v.keys.epoch, Seq: v.seq, LastLog: v.lastLog, Self: v.self, SelfSeq: v.selfSeq,
 		Head: v.head, Floor: v.floor, Clock: v.clock.UnixMicro(), From: v.from,
-		Low: make(map[uint64]uint64, len(v.low)), Loose: make(map[string]uint64, len(v.loose)), Items: v.items.Len(),
-	}
-	for seq, low := range v.low {
-		f.Low[seq] = low
+		Low: maps.Clone(v.low), Loose: make(map[string]uint64, len(v.loose)), Items: v.items.Len(),
 	}
 	for blob, l := range v.loose {
 		f.Loose[blob] = l.first
@@ -247,9 +245,7 @@ func (s *Store) thaw(ctx context.Context, stream jetstream.Stream, keys layout, 
 		v.lastLog = f.LastLog
 	}
 	v.batches = f.batches()
-	for seq, low := range f.Low {
-		v.low[seq] = low
-	}
+	maps.Copy(v.low, f.Low)
 	for blob, first := range f.Loose {
 		v.loose[blob] = loose{first: first, at: now}
 	}

@@ -135,7 +135,7 @@ func snapshotIsWithin(s *Store, records int) error {
 func TestCompactionMakesRoomInTheStreamAndKeepsWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	server := services.StartNats(t)
-	o := Options{snapshotEvery: 20, remember: 100 * time.Millisecond}
+	o := Options{snapshotEvery: 20, remember: 500 * time.Millisecond}
 	b, s := openAt(t, server.URL, o)
 	large := bytes.Repeat([]byte("large"), 200_000)
 	put(t, s, "", op("large", large))
@@ -195,7 +195,7 @@ func TestValuesAreTakenWhereAMessageMayBeSmall(t *testing.T) {
 func TestWhatNothingRefersToIsSwept(t *testing.T) {
 	t.Parallel()
 	server := services.StartNats(t)
-	_, s := openAt(t, server.URL, Options{remember: 100 * time.Millisecond})
+	_, s := openAt(t, server.URL, Options{remember: 500 * time.Millisecond})
 	put(t, s, "", op("large", make([]byte, core.MaxValue)))
 	orphan := s.newBlob(t.Context(), s.stands().keys, blobRecord)
 	if _, err := orphan.Write(make([]byte, core.MaxValue)); err != nil {
