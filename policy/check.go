@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -99,18 +100,13 @@ func checkModules(set Set) error {
 	if len(set.Modules) > MaxModules {
 		return core.Errorf(core.ErrInvalid, "A policy has at most %d modules", MaxModules)
 	}
-	e := core.Errorf(core.ErrInvalid, "Names of modules are relative paths that end in .rego")
-	for name, text := range set.Modules {
+	for _, name := range slices.Sorted(maps.Keys(set.Modules)) {
 		switch {
 		case !moduleName(name):
-			e.Fields = append(e.Fields, core.FieldError{Path: "modules", Reason: "a name is no relative path that ends in .rego"})
-		case !utf8.ValidString(text):
+			return core.Errorf(core.ErrInvalid, "Module %.100q must be named as a file is, such as authz.rego or teams/rules.rego", name)
+		case !utf8.ValidString(set.Modules[name]):
 			return core.Errorf(core.ErrInvalid, "Module %s is not UTF-8", name)
 		}
-	}
-	if len(e.Fields) > 0 {
-		e.Fields = e.Fields[:1]
-		return e
 	}
 	return nil
 }

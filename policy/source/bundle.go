@@ -219,15 +219,23 @@ func (b *Bundle) unpack(text []byte) (policy.Set, error) {
 		return policy.Set{}, core.Errorf(core.ErrInvalid, "The policy bundle is a delta: only whole ones are taken")
 	case len(read.WasmModules)+len(read.PlanModules) > 0:
 		return policy.Set{}, core.Errorf(core.ErrInvalid, "The policy bundle holds compiled policies: only Rego is taken")
-	case len(read.Modules) == 0:
-		return policy.Set{}, core.Errorf(core.ErrInvalid, "The policy bundle holds no .rego file")
 	}
 	set := policy.Set{Modules: map[string]string{}, Data: read.Data}
 	for _, m := range read.Modules {
-		set.Modules[strings.TrimPrefix(path.Clean(m.Path), "/")] = string(m.Raw)
+		if name := strings.TrimPrefix(path.Clean(m.Path), "/"); !hidden(name) { // as in a directory
+			set.Modules[name] = string(m.Raw)
+		}
+	}
+	if len(set.Modules) == 0 {
+		return policy.Set{}, core.Errorf(core.ErrInvalid, "The policy bundle holds no .rego file")
 	}
 	if set = named(set); read.Manifest.Revision != "" {
 		set.Revision = read.Manifest.Revision
 	}
 	return set, nil
+}
+
+// hidden reports whether a file, or a folder that it is in, has a name that begins with a dot.
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "../") || strings.Contains(name, "/.")
 }

@@ -116,7 +116,7 @@ func refused(t *testing.T, err, kind error, says string) {
 }
 
 func TestABundleIsReadFromAFileAndAgainWhenItIsAnother(t *testing.T) {
-	name := inFile(t, pack(t, map[string]string{"/authz.rego": module, "teams/a.rego": "package teams\n", "teams/data.json": `{"size":12345678901234567890}`}, nil, ""))
+	name := inFile(t, pack(t, map[string]string{"/authz.rego": module, "./teams/a.rego": "package teams\n", ".shipped/acl.rego": "package dynconfig.acl\n", "teams/data.json": `{"size":12345678901234567890}`}, nil, ""))
 	b := open(t, name, source.BundleOptions{})
 	set, err := b.Read(t.Context())
 	if err != nil {
