@@ -45,6 +45,8 @@ type Error struct {
 	Fields []FieldError
 	Retry  time.Duration // when to try again; 0: not said
 	Cause  error         // private: never shown to a caller
+	// RequestID is what a server calls the request that it answered so; "" where no server did. Its admins find more by it.
+	RequestID string
 }
 
 // Errorf makes an error of a kind with a public sentence.

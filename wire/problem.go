@@ -123,7 +123,7 @@ func (p Problem) Err() error {
 		if r.Status != p.Status {
 			continue
 		}
-		e := &core.Error{Kind: r.Kind, Detail: p.Detail}
+		e := &core.Error{Kind: r.Kind, Detail: p.Detail, RequestID: p.RequestID}
 		for _, f := range p.Errors {
 			e.Fields = append(e.Fields, core.FieldError(f))
 		}

@@ -14,6 +14,20 @@ type ACL struct {
 	Admin []string `json:"admin,omitzero" doc:"Who may do everything, and change this."`
 }
 
+// Over returns a's lists, and those of below where a has none.
+func (a ACL) Over(below ACL) *ACL {
+	if a.Read == nil {
+		a.Read = below.Read
+	}
+	if a.Write == nil {
+		a.Write = below.Write
+	}
+	if a.Admin == nil {
+		a.Admin = below.Admin
+	}
+	return &a
+}
+
 // Written answers a PUT or PATCH.
 type Written struct {
 	Key          string    `json:"key" doc:"Its name."`

@@ -97,7 +97,15 @@ func (n *connection) namespacePut() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			written, err := cl.PutNamespace(c.Context(), args[0], o)
+			held := func() (*client.ACL, int64, error) {
+				ns, err := cl.Namespace(c.Context(), args[0])
+				return ns.ACLs, ns.Version, err
+			}
+			var written client.NamespaceWritten
+			err = w.merge(o, held, func(o client.WriteOptions) (err error) {
+				written, err = cl.PutNamespace(c.Context(), args[0], o)
+				return err
+			})
 			if err != nil {
 				return err
 			}

@@ -82,7 +82,15 @@ func (n *connection) write(
 	if err != nil {
 		return err
 	}
-	written, err := do(cl, c.Context(), key, sent, o)
+	held := func() (*client.ACL, int64, error) {
+		it, err := cl.Get(c.Context(), key, client.GetOptions{Metadata: true})
+		return it.ACLs, it.Version, err
+	}
+	var written client.Written
+	err = w.merge(o, held, func(o client.WriteOptions) (err error) {
+		written, err = do(cl, c.Context(), key, sent, o)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ func sentence(err error) string {
 				text += "; " + f.Path + ": " + f.Reason
 			}
 		}
+		if e.RequestID != "" && (errors.Is(e.Kind, core.ErrForbidden) || errors.Is(e.Kind, core.ErrInternal)) {
+			text += " (request " + e.RequestID + ")" // an admin finds the decision, or its cause, by it
+		}
 	}
 	var usage usageError
 	if errors.As(err, &usage) && !strings.Contains(text, "--help") {

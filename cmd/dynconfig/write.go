@@ -27,7 +27,7 @@ type writeFlags struct {
 
 func (w *writeFlags) addRules(c *cobra.Command) {
 	f := c.Flags()
-	f.StringSliceVar(&w.read, "acl-read", nil, `who may read; "" is nobody`)
+	f.StringSliceVar(&w.read, "acl-read", nil, `who may read; "" is nobody; a list not given is kept`)
 	f.StringSliceVar(&w.write, "acl-write", nil, `who may write; "" is nobody`)
 	f.StringSliceVar(&w.admin, "acl-admin", nil, `who may do both and change the rules; "" is nobody`)
 	f.StringVar(&w.acls, "acls", "", `all lists as JSON, such as {"read":["*"]}; null removes them`)
