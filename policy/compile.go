@@ -218,7 +218,9 @@ func refused(err error) error {
 	}
 	e := core.Errorf(core.ErrInvalid, "Policy does not compile")
 	for _, one := range list {
-		e.Fields = append(e.Fields, core.FieldError{Path: place(one.Location), Reason: one.Message})
+		if f := (core.FieldError{Path: place(one.Location), Reason: one.Message}); !slices.Contains(e.Fields, f) {
+			e.Fields = append(e.Fields, f)
+		}
 	}
 	if len(e.Fields) > 0 {
 		e.Detail = fmt.Sprintf("Policy does not compile: %s: %s", e.Fields[0].Path, e.Fields[0].Reason)

@@ -60,7 +60,7 @@ type replay struct {
 	decisions int64
 	changed   int64
 	groups    map[wire.ReplayChange]int64 // by themselves, with no count
-	claims    map[string]bool             // those that any input has
+	claims    map[string]bool             // of those that the draft reads, the ones that any input has
 	truncated bool
 
 	allowed, merged, incomplete, lost, failed int64
@@ -113,7 +113,8 @@ func (r *replay) look(record *wire.Decision) {
 	if record.Count > 1 {
 		r.merged++
 	}
-	if read, _ := r.program.Claims(); len(read) == 0 {
+	read, _ := r.program.Claims()
+	if len(read) == 0 {
 		return
 	}
 	var input struct {
@@ -124,8 +125,10 @@ func (r *replay) look(record *wire.Decision) {
 	if json.Unmarshal(record.Input, &input) != nil {
 		return
 	}
-	for claim := range input.Subject.Claims {
-		r.claims[claim] = true
+	for _, claim := range read {
+		if _, has := input.Subject.Claims[claim]; has {
+			r.claims[claim] = true
+		}
 	}
 }
 
