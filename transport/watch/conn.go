@@ -171,7 +171,8 @@ func (c *conn) deliver() (more bool) {
 	return more
 }
 
-// fill gathers frames until there are none or they are enough.
+// fill gathers frames until there are none or they are enough. A reset is enough: what comes after it may have to wait its
+// turn behind thousands who begin anew, too.
 func (c *conn) fill(b *batch) (more bool, err error) {
 	w := c.watcher.Load()
 	for ok := w != nil; ok; {
@@ -181,7 +182,7 @@ func (c *conn) fill(b *batch) (more bool, err error) {
 		}
 		if !ok {
 			c.pending.Add(-asked)
-		} else if c.socket.frame(opText, b.event.Encoded(encode)) >= batchBytes {
+		} else if c.socket.frame(opText, b.event.Encoded(encode)) >= batchBytes || b.event.Kind == core.EventReset {
 			return true, nil
 		}
 	}

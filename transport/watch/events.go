@@ -123,7 +123,7 @@ func (e *stream) end(code int, reason string) {
 
 func (e *stream) abort() { e.cancel() }
 
-// fill gathers events until there are none or they are enough; then it comes again.
+// fill gathers events until there are none or they are enough, as a reset is; then it comes again.
 func (e *stream) fill(ctx context.Context) error {
 	now := e.h.o.Now().UnixNano()
 	if now >= e.comment.Load() {
@@ -136,6 +136,9 @@ func (e *stream) fill(ctx context.Context) error {
 			return err
 		}
 		e.append(&ev)
+		if ev.Kind == core.EventReset {
+			break
+		}
 	}
 	e.wake()
 	return nil
