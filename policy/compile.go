@@ -85,7 +85,7 @@ func compileWith(ctx context.Context, set Set, admins, hosts []string, functions
 
 // reaches reports whether a policy may call a host.
 func reaches(c *ast.Compiler) bool {
-	return slices.ContainsFunc(c.Required.Builtins, func(b *ast.Builtin) bool { return b.Name == ast.HTTPSend.Name })
+	return called(c)[ast.HTTPSend.Name]
 }
 
 // complete reports whether a rule has one value, of which nothing stands in rules of its own.

@@ -51,18 +51,26 @@ func quicken(c *ast.Compiler, functions map[string]*topdown.Builtin) {
 			return
 		}
 	}
+	for _, rule := range c.Modules[shippedFile("acl.rego")].Rules {
+		if len(rule.Head.Args) == 0 { // functions may be called by a set, with lists of its own
+			ast.WalkExprs(rule, func(e *ast.Expr) bool {
+				quickenCall(e, functions)
+				return false
+			})
+		}
+	}
+}
+
+func quickenCall(e *ast.Expr, functions map[string]*topdown.Builtin) {
 	acl := ast.MustParseRef("data.dynconfig.acl")
-	ast.WalkExprs(c.Modules[shippedFile("acl.rego")], func(e *ast.Expr) bool {
-		terms, call := e.Terms.([]*ast.Term)
-		if !call || !e.IsCall() || len(e.Operator()) != len(acl)+1 || !e.Operator().HasPrefix(acl) {
-			return false
-		}
-		name, _ := e.Operator()[len(acl)].Value.(ast.String)
-		if f := functions[nativePrefix+string(name)]; f != nil {
-			terms[0] = ast.NewTerm(f.Decl.Ref())
-		}
-		return false
-	})
+	terms, call := e.Terms.([]*ast.Term)
+	if !call || !e.IsCall() || len(e.Operator()) != len(acl)+1 || !e.Operator().HasPrefix(acl) {
+		return
+	}
+	name, _ := e.Operator()[len(acl)].Value.(ast.String)
+	if f := functions[nativePrefix+string(name)]; f != nil {
+		terms[0] = ast.NewTerm(f.Decl.Ref())
+	}
 }
 
 func replaces(m *ast.Module) bool {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -30,8 +31,9 @@ func readsOf(c *ast.Compiler) reads {
 			r.walk(rule)
 		}
 	}
-	for _, b := range c.Required.Builtins {
-		r.volatile = r.volatile || ast.BuiltinMap[b.Name] == nil || ast.BuiltinMap[b.Name].IsNondeterministic()
+	for name := range called(c) {
+		b := ast.BuiltinMap[name]
+		r.volatile = r.volatile || b == nil || b.IsNondeterministic() || strings.HasPrefix(name, certificates)
 	}
 	if r.allClaims {
 		r.claims = nil
@@ -39,6 +41,27 @@ func readsOf(c *ast.Compiler) reads {
 	slices.Sort(r.claims)
 	r.claims = slices.Compact(r.claims)
 	return r
+}
+
+// certificates begins the names of builtins that look at the clock, for certificates that are over, and do not say so.
+const certificates = "crypto.x509.parse_and_verify_certificates"
+
+// called are the builtins that compiled modules may call, also those that a "with" puts in the place of a function, which
+// the compiler does not count.
+func called(c *ast.Compiler) map[string]bool {
+	names := map[string]bool{}
+	for _, b := range c.Required.Builtins {
+		names[b.Name] = true
+	}
+	for _, m := range c.Modules {
+		ast.WalkWiths(m, func(w *ast.With) bool {
+			if ref, ok := w.Value.Value.(ast.Ref); ok && ast.BuiltinMap[ref.String()] != nil {
+				names[ref.String()] = true
+			}
+			return false
+		})
+	}
+	return names
 }
 
 func (r *reads) walk(x any) {
