@@ -63,6 +63,16 @@ func readToken(file string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
+// open returns the client and the output format of a command whose answer is a table, unless another is asked for.
+func (n *connection) open() (*client.Client, string, error) {
+	format, err := n.format("table")
+	if err != nil {
+		return nil, "", err
+	}
+	cl, err := n.client()
+	return cl, format, err
+}
+
 // format returns the output format, usual where none is asked for.
 func (n *connection) format(usual string) (string, error) {
 	switch format := first(n.output, usual); format {

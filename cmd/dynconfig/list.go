@@ -19,11 +19,7 @@ func listCommand() *cobra.Command {
 			if len(args) > 0 {
 				o.Namespace = args[0]
 			}
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}

@@ -26,11 +26,7 @@ func (n *connection) namespaceList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the namespaces that have a record", Args: arguments(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}
@@ -57,11 +53,7 @@ func (n *connection) namespaceGet() *cobra.Command {
 	return &cobra.Command{
 		Use: "get NAMESPACE", Short: "Show a namespace's record", Args: arguments(1, "a NAMESPACE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}

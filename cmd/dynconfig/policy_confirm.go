@@ -12,11 +12,7 @@ func policyConfirmCommand() *cobra.Command {
 		Use: "confirm [REVISION]", Short: "Keep a policy that was pushed with --confirm", Args: upTo(1, "at most a REVISION"),
 		Long: `Keep a policy that was pushed with --confirm; without a REVISION, the one that waits for it now.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}

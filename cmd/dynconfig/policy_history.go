@@ -13,11 +13,7 @@ func policyHistoryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "history", Short: "List the policies that were put, newest first", Args: arguments(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}

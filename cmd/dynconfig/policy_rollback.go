@@ -8,11 +8,7 @@ func policyRollbackCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "rollback REVISION", Short: "Put an earlier policy in force", Args: arguments(1, "a REVISION of `dynconfig policy history`"),
 		RunE: func(c *cobra.Command, args []string) error {
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}

@@ -17,11 +17,7 @@ func policyStatusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status", Short: "Show what policy is in force", Args: arguments(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}

@@ -16,11 +16,7 @@ func policyWhoCanCommand() *cobra.Command {
 		Long:    `List the principals, and patterns of them, that the policy allows something, for admins of the item.`,
 		Example: "  dynconfig policy who-can read app.ui.theme",
 		RunE: func(c *cobra.Command, args []string) error {
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}

@@ -32,11 +32,7 @@ A watch survives lost connections and restarts of the server: it goes on where i
 			if o.Patterns = args; o.Snapshot && o.SinceRevision != "" {
 				return usageError{errors.New("--snapshot and --since-revision exclude each other")}
 			}
-			format, err := n.format("table")
-			if err != nil {
-				return err
-			}
-			cl, err := n.client()
+			cl, format, err := n.open()
 			if err != nil {
 				return err
 			}
