@@ -17,6 +17,7 @@ const eventRevert = "revert"
 const (
 	defaultHistory = 100
 	maxHistory     = 1000
+	historyStep    = 16 // read at once: each is as large as a set may be
 )
 
 // History returns the stored sets, newest first.
@@ -33,7 +34,7 @@ func (m *Manager) History(ctx context.Context, c core.Caller, limit int) (wire.P
 	}
 	h := wire.PolicyHistory{Versions: []wire.PolicyVersion{}}
 	for before := core.Revision(0); len(h.Versions) < limit; {
-		records, err := m.engine.PolicyHistory(ctx, before, limit-len(h.Versions))
+		records, err := m.engine.PolicyHistory(ctx, before, min(limit-len(h.Versions), historyStep))
 		if err != nil {
 			return none, err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"time"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -36,26 +38,31 @@ func (m *Manager) fromSource(ctx context.Context) error {
 	if now := m.authorizer.Set(); set.Revision == now.Revision && m.authorizer.Digest(set) == m.authorizer.Digest(now) {
 		return nil
 	}
-	if set.Revision == m.refused.revision {
+	if m.refused.is(set) {
 		return m.refused.err
 	}
 	verdict, _, err := preflight(ctx, m.authorizer, m.sandbox, set, nil)
 	if err != nil {
-		return m.refuse(set.Revision, err)
+		return m.refuse(set, err)
 	}
 	return m.adopt(ctx, m.source.Kind(), set, held{}, verdict)
 }
 
 // refusal is a set that is not put in force, and why: it is not tried again and again.
 type refusal struct {
-	revision string
-	err      error
+	set policy.Set
+	err error
+}
+
+// is reports whether a set is the refused one. A source may give another the same revision.
+func (r *refusal) is(set policy.Set) bool {
+	return r.err != nil && r.set.Revision == set.Revision && maps.Equal(r.set.Modules, set.Modules) && reflect.DeepEqual(r.set.Data, set.Data)
 }
 
 // refuse remembers what is wrong with a set, if it will be at the next time, too.
-func (m *Manager) refuse(revision string, err error) error {
+func (m *Manager) refuse(set policy.Set, err error) error {
 	if errors.Is(err, core.ErrInvalid) || errors.Is(err, core.ErrTooLarge) {
-		m.refused = refusal{revision, err}
+		m.refused = refusal{set, err}
 	}
 	return err
 }
@@ -83,16 +90,16 @@ func (m *Manager) fromStore(ctx context.Context) error {
 	if h.version == 0 {
 		return m.adoptShipped(ctx)
 	}
-	if h.revision == m.refused.revision {
+	if m.refused.err != nil && h.revision == m.refused.set.Revision {
 		return m.refused.err
 	}
 	set, err := h.load()
 	if err != nil {
-		return m.refuse(h.revision, err)
+		return m.refuse(policy.Set{Revision: h.revision}, err)
 	}
 	verdict, err := m.authorizer.Check(ctx, set, nil) // its tests have passed where it was put
 	if err != nil {
-		return m.refuse(h.revision, err)
+		return m.refuse(set, err)
 	}
 	return m.adopt(ctx, "server", set, h, verdict)
 }
