@@ -132,7 +132,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	for {
 		wait := m.wait()
 		if err := errors.Join(m.catchUp(ctx), m.mark(ctx)); err != nil {
-			wait, again = min(wait, again), min(2*again, maxRetry)
+			wait, again = min(max(wait, retry), again), min(2*again, maxRetry) // a set that is over is due all the time
 		} else {
 			wait, again = m.wait(), retry
 		}

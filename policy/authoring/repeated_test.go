@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,37 @@ func TestALongHistoryIsReadInSmallSteps(t *testing.T) {
 		}
 		if store.most > 16 {
 			t.Errorf("%d sets were read at once", store.most)
+		}
+	})
+}
+
+// distant is a store that cannot be reached for a while, and counts who tried.
+type distant struct {
+	core.Store
+	away, tries atomic.Int64
+}
+
+func (d *distant) Sync(ctx context.Context) (core.Revision, error) {
+	if d.away.Load() != 0 && d.tries.Add(1) < 1000 {
+		return 0, core.Errorf(core.ErrUnavailable, "The store is away")
+	}
+	return d.Store.Sync(ctx)
+}
+
+func TestASetThatCannotBeRevertedYetIsTriedNowAndThenAndNotAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &distant{Store: memory.Open(memory.Options{}).Store}
+		a := deploy().start(t, settings{store: store})
+		a.put(t, without("delete"), wire.PutPolicy{Confirm: time.Minute})
+		store.away.Store(1)
+		time.Sleep(2 * time.Minute)
+		if n := store.tries.Load(); n < 2 || n > 500 {
+			t.Errorf("%d tries in a minute", n)
+		}
+		store.away.Store(0)
+		time.Sleep(time.Minute)
+		if a.forbids(t, core.ActionDelete) {
+			t.Errorf("it is %+v", a.state(t))
 		}
 	})
 }
