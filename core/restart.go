@@ -86,8 +86,9 @@ func (w *Watcher) restart(ctx context.Context, everything bool) error {
 	w.follows = followed
 	w.mu.Unlock()
 	h.mu.Unlock()
-	w.ruled, w.hidden = nil, nil
+	w.ruled = nil
 	if everything { // and whatever catch-up there was is part of it
+		w.hidden = nil
 		w.work = slices.DeleteFunc(w.work, func(s step) bool { return !s.answer })
 	}
 	if err := w.mayWatch(ctx, again.patterns()); err != nil {
