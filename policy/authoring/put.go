@@ -42,8 +42,25 @@ func (m *Manager) Put(ctx context.Context, c core.Caller, sent wire.PolicySet, o
 	next := stored{Modules: sent.Modules, Data: sent.Data, Note: sent.Note}
 	if o.Confirm > 0 {
 		next.Pending = &pending{Until: m.now().Add(o.Confirm), Before: present.confirmed()}
+		if err := m.comesBack(ctx, present); err != nil {
+			return none, err
+		}
 	}
 	return m.change(ctx, c, present, next, policy.OperationPut, o.DryRun)
+}
+
+// comesBack finds out whether what would come back in the place of an unconfirmed set could be put in force: one that this
+// node does not decide by may be of another build, or lock the admins of today out.
+func (m *Manager) comesBack(ctx context.Context, present held) error {
+	before := present.confirmed()
+	if before == nil || len(before.Modules) == 0 || !m.rescue && present.Pending == nil && m.snapshot().held.version == present.version {
+		return nil
+	}
+	_, err := m.sandbox.Check(ctx, wire.PolicySet{Modules: before.Modules, Data: before.Data}, nil)
+	if known := (*core.Error)(nil); errors.As(err, &known) && errors.Is(err, core.ErrInvalid) {
+		return core.Errorf(core.ErrInvalid, "The policy before could not come back: %s; put this one without confirm", known.Detail).Because(err)
+	}
+	return err
 }
 
 // revisionOf names what If-Match is about.
