@@ -37,3 +37,14 @@ func TestASetDoesNotWaitToBeConfirmedWhereTheOneBeforeCouldNotComeBack(t *testin
 		})
 	}
 }
+
+func TestWhatIsWrongWithAStoredSetIsNotToldToWhoMayNotConfirm(t *testing.T) {
+	a := deploy().start(t, settings{})
+	if _, err := a.engine.RevertPolicy(t.Context(), core.PolicyWrite{Value: []byte(`{"modules":{"secret.rego":"package secret\nx := later(1)"}}`)}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := a.Confirm(t.Context(), who("mallory"), "x:1")
+	refused(t, err, core.ErrForbidden, "This is for server admins")
+	_, err = a.Confirm(t.Context(), admin, "x:1")
+	refused(t, err, core.ErrInvalid, "secret.rego")
+}

@@ -11,16 +11,18 @@ import (
 // Confirm lets a set stay that waits for it. The caller is judged by that set.
 func (m *Manager) Confirm(ctx context.Context, c core.Caller, revision string) (wire.PolicyState, error) {
 	none := wire.PolicyState{}
+	var behind error
 	if m.source == nil {
-		if err := m.catchUp(ctx); err != nil {
-			return none, err
-		}
+		behind = m.catchUp(ctx)
 	}
 	if err := m.require(ctx, c, core.ActionAdmin, policy.OperationConfirm); err != nil {
 		return none, err
 	}
 	if err := m.ruledHere(); err != nil {
 		return none, err
+	}
+	if behind != nil { // it may quote the policy, and so is for those who may read it
+		return none, behind
 	}
 	present, err := m.read(ctx)
 	switch {
