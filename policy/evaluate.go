@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -84,11 +85,15 @@ func (l *limit) Cancel() { l.late.Store(true) }
 
 func (l *limit) Cancelled() bool { return l.late.Load() || l.ctx.Err() != nil }
 
-// cleaned keeps of an error in a builtin where it was, and not what it says: that may quote claims.
+// cleaned keeps of an error in a builtin where and in which it was, and not what it says: that may quote claims.
 func cleaned(err error) error {
 	var e *topdown.Error
-	if errors.As(err, &e) && e.Code == topdown.BuiltinErr {
+	if !errors.As(err, &e) || e.Code != topdown.BuiltinErr && e.Code != topdown.TypeErr {
+		return err
+	}
+	name, _, _ := strings.Cut(e.Message, ":")
+	if ast.BuiltinMap[name] == nil {
 		return fmt.Errorf("%s: %s", place(e.Location), e.Code)
 	}
-	return err
+	return fmt.Errorf("%s: %s: %s", place(e.Location), e.Code, name)
 }
