@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,16 @@ const (
 	scanForTotal = 200_000
 	scanStep     = 1000
 )
+
+// decideFor is how long a list asks the policy for its page and total, and as long again for the values. What is not decided
+// by then is left to the next page: a slow policy would else hold a core for minutes, for whoever wants a list.
+const decideFor = 2 * time.Second
+
+// patience returns what becomes true after decideFor. It is a timer that sets it, so that no clock is read for every item.
+func patience() (over *atomic.Bool, stop func() bool) {
+	over = new(atomic.Bool)
+	return over, time.AfterFunc(decideFor, func() { over.Store(true) }).Stop
+}
 
 // List returns a page of the items that the caller may see.
 func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) {
@@ -32,14 +43,16 @@ func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) 
 	if l.Stale, err = e.stale(); err != nil {
 		return Listing{}, err
 	}
-	shown, seen, err := e.page(ctx, &c, env, f, &l)
+	over, stop := patience()
+	defer stop()
+	shown, seen, err := e.page(ctx, &c, env, f, over, &l)
 	if err != nil {
 		return Listing{}, err
 	}
-	if err := e.count(ctx, &c, env, f, seen, &l); err != nil {
+	if err := e.count(ctx, &c, env, f, seen, over, &l); err != nil {
 		return Listing{}, err
 	}
-	if f.as != nil && !l.administered {
+	if f.as != nil && !l.administered && !over.Load() { // when it is over, there may be some that were not asked about
 		if err := e.administersNone(ctx, &c, env, f); err != nil {
 			return Listing{}, err
 		}
@@ -96,8 +109,9 @@ type seen struct {
 	shown, items int
 }
 
-// page fills l.Names from f.After on and returns their items. It may stop early, with l.Next set.
-func (e *Engine) page(ctx context.Context, c *Caller, env EnvID, f Filter, l *Listing) ([]*item, seen, error) {
+// page fills l.Names from f.After on and returns their items. It may stop early, with l.Next set, but not before one item is
+// decided.
+func (e *Engine) page(ctx context.Context, c *Caller, env EnvID, f Filter, over *atomic.Bool, l *Listing) ([]*item, seen, error) {
 	s := f.span(env)
 	if f.After != "" {
 		s.from = max(s.from, MakeKey(env, f.Kind, f.After)+"\x00")
@@ -107,14 +121,14 @@ func (e *Engine) page(ctx context.Context, c *Caller, env EnvID, f Filter, l *Li
 	items, last, err := e.scan(s, scanForPage, func(at candidate, now time.Time) (bool, error) {
 		ok, err := e.listed(ctx, c, f, at, now, l)
 		if !ok || err != nil {
-			return err == nil, err
+			return !over.Load(), err
 		}
 		if looked.shown++; len(shown) == f.Limit {
 			return false, nil
 		}
 		shown = append(shown, at.item)
 		l.Names = append(l.Names, at.name)
-		return true, nil
+		return !over.Load(), nil
 	})
 	if err != nil {
 		return nil, seen{}, err
@@ -187,17 +201,21 @@ func (e *Engine) administersNone(ctx context.Context, c *Caller, env EnvID, f Fi
 }
 
 // count fills l.Total. What the page has looked at is not looked at again.
-func (e *Engine) count(ctx context.Context, c *Caller, env EnvID, f Filter, page seen, l *Listing) error {
+func (e *Engine) count(ctx context.Context, c *Caller, env EnvID, f Filter, page seen, over *atomic.Bool, l *Listing) error {
 	s, left := f.span(env), scanForTotal-page.items
 	l.Total = page.shown
 	for _, rest := range []span{{s.from, min(page.from, s.to)}, {page.to, s.to}} {
 		if rest.from >= rest.to || l.Total > MaxCounted {
 			continue
 		}
+		if over.Load() {
+			l.LowerBound = true
+			break
+		}
 		items, last, err := e.scan(rest, left, func(at candidate, now time.Time) (bool, error) {
 			ok, err := e.listed(ctx, c, f, at, now, l)
 			l.Total += btoi(ok)
-			return l.Total <= MaxCounted, err
+			return l.Total <= MaxCounted && !over.Load(), err
 		})
 		if err != nil {
 			return err
@@ -216,7 +234,9 @@ func (e *Engine) count(ctx context.Context, c *Caller, env EnvID, f Filter, page
 // withValues adds the values that the caller may read, up to PageBytes; what does not fit is left to the next page.
 func (e *Engine) withValues(ctx context.Context, c Caller, shown []*item, l *Listing) error {
 	l.Items = []Item{}
-	size := 0
+	over, stop := patience()
+	defer stop()
+	size, decided := 0, false
 	for batch := range slices.Chunk(shown, fetchBatch) {
 		entries, err := e.values.fetch(ctx, batch)
 		if err != nil {
@@ -228,6 +248,10 @@ func (e *Engine) withValues(ctx context.Context, c Caller, shown []*item, l *Lis
 				l.drop(name)
 				continue
 			}
+			if decided && over.Load() {
+				l.cutBefore(name)
+				return nil
+			}
 			env, kind, _, _ := entry.Key.Split()
 			ok, err := e.may(ctx, &c, Access{
 				Action: ActionRead, Kind: kind, Key: name, Exists: true, ACL: Intern(entry.Doc.ACL),
@@ -236,7 +260,7 @@ func (e *Engine) withValues(ctx context.Context, c Caller, shown []*item, l *Lis
 			if err != nil {
 				return err
 			}
-			if !ok {
+			if decided = true; !ok {
 				continue
 			}
 			if size += len(entry.Doc.Value); size > PageBytes && len(l.Items) > 0 {
