@@ -61,6 +61,22 @@ func (c *call) hide(kind core.Kind, err error) error {
 	return core.Errorf(core.ErrNotFound, "Key does not exist")
 }
 
+// hideWrite makes the denial of a write, by a caller who may not read the item, what it would be for an absent one: a PUT is
+// denied without a reason, since that would say whose list it was; the rest find nothing. That there is no answer about
+// reading hides, too.
+func (c *call) hideWrite(op core.WriteOp, kind core.Kind, err error) error {
+	if !c.s.o.HideDenied || !errors.Is(err, core.ErrForbidden) {
+		return err
+	}
+	if sees, _ := c.s.engine.Sees(c.ctx(), c.caller(), kind, c.param); sees {
+		return err
+	}
+	if op == core.WritePut {
+		return core.Errorf(core.ErrForbidden, "The policy denies this")
+	}
+	return c.hide(kind, err)
+}
+
 // write carries out one change of the item of the path. The conditions are the engine's to check, in the same step as the
 // write.
 func (c *call) write(op core.WriteOp, kind core.Kind, members ...string) (core.Written, error) {
@@ -88,7 +104,7 @@ func (c *call) write(op core.WriteOp, kind core.Kind, members ...string) (core.W
 	}
 	result, err := c.s.engine.Write(c.ctx(), c.caller(), request)
 	if err != nil {
-		return none, err
+		return none, c.hideWrite(op, kind, err)
 	}
 	c.w.Header()["X-Dynconfig-Revision"] = []string{result.Position.String()}
 	return result.Written[0], nil

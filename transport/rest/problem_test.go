@@ -188,6 +188,54 @@ func TestWithHiddenDenialsADeniedReadIsTheSame404(t *testing.T) {
 	s.want(403, "PUT", "/keys/k", `{"value":1}`, "as", "bob")
 }
 
+func TestWithHiddenDenialsADeniedWriteOfWhatOneMayNotReadIsThatOfAnAbsentItem(t *testing.T) {
+	s := start(t, func(o *rest.Options) { o.HideDenied = true }, nil)
+	s.want(201, "PUT", "/namespaces/app", `{"acls":{"read":["carol"],"write":["carol"]}}`)
+	s.want(201, "PUT", "/keys/app.k", `{"value":1,"acls":{"read":["ann"],"write":["ann"]}}`)
+	s.want(201, "PUT", "/keys/app.gone", `{"value":1,"acls":{"read":["ann"],"write":["ann"]}}`)
+	s.want(204, "DELETE", "/keys/app.gone", "")
+	bodies := map[string]string{"/keys/": `{"value":2,"acls":{"read":["bob"]}}`, "/namespaces/": `{"acls":{"read":["bob"]}}`}
+	for path, present := range map[string][]string{"/keys/": {"app.k", "app.gone"}, "/namespaces/": {"app"}} {
+		for method, status := range map[string]int{"PUT": 403, "PATCH": 404, "DELETE": 404, "DELETE?purge=true": 404} {
+			method, query, purge := strings.Cut(method, "?")
+			if path == "/namespaces/" && (method == "PATCH" || purge) {
+				continue
+			}
+			body := bodies[path]
+			if method == "DELETE" {
+				body = ""
+			}
+			for _, header := range [][]string{{"as", "bob"}, {"as", "bob", "If-Match", `"1"`}, {"as", "bob", "If-Match", `"9"`}, {"as", "bob", "If-None-Match", "*"}} {
+				header = append(header, "X-Request-Id", "same")
+				absent := s.want(status, method, path+"app.absent?"+query, body, header...)
+				for _, name := range present {
+					there := s.want(status, method, path+name+"?"+query, body, header...)
+					if there.body != absent.body || len(there.header) != len(absent.header) {
+						t.Errorf("%s %s%s: %s %v is not %s %v", method, path, name, there.body, there.header, absent.body, absent.header)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestWithHiddenDenialsWhoMayReadAnItemIsToldWhyAWriteIsDenied(t *testing.T) {
+	plain, hiding := start(t, nil, nil), start(t, func(o *rest.Options) { o.HideDenied = true }, nil)
+	for _, s := range []*server{plain, hiding} {
+		s.want(201, "PUT", "/keys/app.k", `{"value":1,"acls":{"read":["bob"],"write":["ann"]}}`)
+	}
+	for _, method := range []string{"PUT", "PATCH", "DELETE"} {
+		body := `{"value":2}`
+		if method == "DELETE" {
+			body = ""
+		}
+		as := []string{"as", "bob", "X-Request-Id", "same"}
+		if a, b := plain.want(403, method, "/keys/app.k", body, as...), hiding.want(403, method, "/keys/app.k", body, as...); a.body != b.body {
+			t.Errorf("%s: %s is not %s", method, b.body, a.body)
+		}
+	}
+}
+
 func TestAPanicIsA500ThatShowsNothing(t *testing.T) {
 	var log strings.Builder
 	s := start(t, func(o *rest.Options) {
