@@ -5,6 +5,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -40,9 +41,10 @@ type Set struct {
 
 const (
 	defaultAnswers = 100_000
-	// runsAtOnce is how many runs share a processor. After another policy thousands of streams ask at the same time; if all
-	// ran at once, none would end within its limit.
-	runsAtOnce = 16
+	// runsAtOnce is how many runs share a processor: if all that are asked for ran at once, none would end within its limit.
+	// turnLimit is how long one waits for its turn; the limit of the run itself begins with that.
+	runsAtOnce = 2
+	turnLimit  = 2 * time.Second
 	// maxTermEntries bounds the terms kept of ACLs, counted in entries of their lists: about 60 MiB.
 	maxTermEntries = 250_000
 )
@@ -178,17 +180,11 @@ func (a *Authorizer) evaluate(ctx context.Context, p *policy, who *core.Subject,
 	if ask.Time.IsZero() {
 		ask.Time = a.now()
 	}
-	select {
-	case a.turns <- struct{}{}:
-		defer func() { <-a.turns }()
-	case <-ctx.Done():
-		return nil, unanswered(ctx)
-	}
-	start := time.Now()
-	input, err := p.input(a.terms, who, ask)
 	var d core.Decision
+	err := a.turn(ctx)
+	start := time.Now()
 	if err == nil {
-		d, err = p.evaluate(ctx, input, ask.Time)
+		d, err = a.run(ctx, p, who, ask)
 	}
 	took := time.Since(start)
 	a.stats.evaluated(took, err)
@@ -201,6 +197,37 @@ func (a *Authorizer) evaluate(ctx context.Context, p *policy, who *core.Subject,
 	a.report(ctx, err)
 	failed := core.Decision{Late: errors.Is(err, errLate), Rule: RuleError, Reason: "The policy failed to decide"}
 	return &answer{Decision: failed, took: took, failure: err}, nil
+}
+
+// run asks the policy, and gives the turn back.
+func (a *Authorizer) run(ctx context.Context, p *policy, who *core.Subject, ask *core.Access) (core.Decision, error) {
+	defer func() { <-a.turns }()
+	input, err := p.input(a.terms, who, ask)
+	if err != nil {
+		return core.Decision{}, err
+	}
+	return p.evaluate(ctx, input, ask.Time)
+}
+
+var errTurn = fmt.Errorf("too many decisions at once: %w", errLate)
+
+// turn waits for the place of a run.
+func (a *Authorizer) turn(ctx context.Context) error {
+	select {
+	case a.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(turnLimit)
+	defer timer.Stop()
+	select {
+	case a.turns <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return errTurn
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func unanswered(ctx context.Context) error {

@@ -120,14 +120,14 @@ func TestReplayStopsBeforeItsTimeIsUp(t *testing.T) {
 	}
 }
 
-// hungry doubles a text until there is no memory left.
+// hungry doubles a list until there is no memory left to write it down.
 func hungry() string {
 	var b strings.Builder
-	b.WriteString("test_hungry if {\n\tx0 := \"0123456789abcdef\"\n")
+	b.WriteString("test_hungry if {\n\tx0 := [\"0123456789abcdef\"]\n")
 	for i := range 30 {
-		b.WriteString("\tx" + strconv.Itoa(i+1) + " := concat(\"\", [x" + strconv.Itoa(i) + ", x" + strconv.Itoa(i) + "])\n")
+		b.WriteString("\tx" + strconv.Itoa(i+1) + " := [x" + strconv.Itoa(i) + ", x" + strconv.Itoa(i) + "]\n")
 	}
-	b.WriteString("\tcount(x30) > 1\n}")
+	b.WriteString("\tcount(json.marshal(x30)) > 1\n}")
 	return b.String()
 }
 
@@ -140,7 +140,7 @@ func TestDraftThatGoesTooFarIsEndedWithASentence(t *testing.T) {
 		change      func(*sandbox.Options)
 	}{
 		"loops":          {loop, "ended", func(o *sandbox.Options) { o.Time = 2 * time.Second }},
-		"doubles a text": {hungry(), "more than 256 MiB of memory", nil},
+		"doubles a list": {hungry(), "more than 256 MiB of memory", nil},
 		"gathers a list": {gather, "more than 64 MiB of memory", func(o *sandbox.Options) { o.Memory = 64 << 20 }},
 		"says too much":  {flood, "more than 2000 bytes", func(o *sandbox.Options) { o.Output = 2000 }},
 	} {
