@@ -27,7 +27,7 @@ type Frame struct {
 	Version      int64           `json:"version,omitempty"`
 	Value        json.RawMessage `json:"value,omitempty"`
 	Revision     string          `json:"revision,omitempty"`
-	LastModified *time.Time      `json:"lastModified,omitempty"`
+	LastModified *time.Time      `json:"lastModified,omitempty"` // of an update
 	More         bool            `json:"more,omitempty"`
 	Snapshot     bool            `json:"snapshot,omitempty"`
 	Conflated    bool            `json:"conflated,omitempty"`

@@ -45,7 +45,9 @@ func encode(e *core.Event) []byte {
 	if e.Position.Epoch != "" {
 		b = append(appendPosition(append(b, `,"revision":"`...), e.Position), '"')
 	}
-	b = appendTime(b, `,"lastModified":"`, e.Modified)
+	if e.Kind != core.EventGranted { // what changed then is the right, not the value
+		b = appendTime(b, `,"lastModified":"`, e.Modified)
+	}
 	b = appendFlag(b, `,"more":true`, e.More)
 	b = appendFlag(b, `,"snapshot":true`, e.Snapshot)
 	b = appendFlag(b, `,"conflated":true`, e.Conflated)

@@ -58,6 +58,15 @@ func TestFramesReadBackAsTheEventsTheyWere(t *testing.T) {
 	}
 }
 
+func TestAGrantedFrameHasKeyValueVersionAndRevisionAndNoMore(t *testing.T) {
+	got := string(encode(&core.Event{
+		Kind: core.EventGranted, Key: "app.x", Version: 9, Value: []byte(`0`), Position: core.Position{Epoch: "abcdefgh", Revision: 418}, Modified: time.Now(),
+	}))
+	if want := `{"event":"granted","key":"app.x","version":9,"value":0,"revision":"abcdefgh:418"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestTimesOfFramesAreUTCWithAllTheirPrecision(t *testing.T) {
 	for at, want := range map[time.Time]string{
 		time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC):                        `"2026-03-04T05:06:07.000000Z"`,
