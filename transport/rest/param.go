@@ -33,6 +33,7 @@ type inputs struct {
 	dryRun      bool
 	confirm     time.Duration
 	revisions   []string             // If-Match, where what is shown is no item
+	known       []string             // If-None-Match, likewise; "*" is any
 	decisions   *wire.DecisionFilter // nil: no parameter of it was sent
 }
 

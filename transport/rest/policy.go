@@ -32,9 +32,12 @@ func policyChanges() []*operation {
 		{
 			method: http.MethodGet, path: "/policy", id: "getPolicy", tag: "policy", summary: "Read the policy in force",
 			about:  "Answers with where the policy comes from and, for those who may read it, its modules. The shipped rules, which are always loaded, are not among them.",
-			params: append(environmentParams(), minRevision()), run: getPolicy,
-			answers: []answer{{status: 200, about: "The policy.", shape: wire.PolicyState{}, example: exampleState, headers: []string{"ETag"}}},
-			errors:  []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
+			params: append(environmentParams(), ifNotRevision(), minRevision()), run: getPolicy,
+			answers: []answer{
+				{status: 200, about: "The policy.", shape: wire.PolicyState{}, example: exampleState, headers: []string{"ETag"}},
+				{status: 304, about: "It is one of those named.", headers: []string{"ETag"}},
+			},
+			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
 		},
 		{
 			method: http.MethodPut, path: "/policy", id: "putPolicy", tag: "policy", summary: "Put a policy in force",
@@ -81,6 +84,11 @@ func getPolicy(c *call) error {
 	state, err := p.State(c.ctx(), c.caller())
 	if err != nil {
 		return err
+	}
+	if c.in.knows(&state) {
+		c.w.Header()["Etag"] = []string{`"` + state.Revision + `"`}
+		c.none(http.StatusNotModified)
+		return nil
 	}
 	return c.policyState(state, false)
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,28 @@ func ifRevision() *param {
 	})
 	p.many = true
 	return p
+}
+
+// ifNotRevision is If-None-Match of what revisions name.
+func ifNotRevision() *param {
+	p := header("If-None-Match", "Revisions that are known already: 304 if one of them is in force, or for `*`.", `"k3v9x2p7:417"`, func(in *inputs, s string) error {
+		list, ok := revisions(s)
+		if !ok {
+			return badParam("If-None-Match", `must be * or revisions such as "k3v9x2p7:417"`)
+		}
+		if in.known = list; list == nil {
+			in.known = []string{"*"}
+		}
+		return nil
+	})
+	p.many = true
+	return p
+}
+
+// knows reports whether the caller has this state already. Why a newer policy was not loaded is no part of what the revision
+// names, and always told.
+func (in *inputs) knows(state *wire.PolicyState) bool {
+	return state.LastError == "" && (slices.Contains(in.known, state.Revision) || slices.Contains(in.known, "*"))
 }
 
 // revisions reads tags in quotes or without, with commas between; "*" is nil.

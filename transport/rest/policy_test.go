@@ -26,10 +26,12 @@ type policies struct {
 	replay   wire.ReplayRequest
 	filter   wire.DecisionFilter
 	err      error
+
+	lastError string
 }
 
 func (p *policies) state() wire.PolicyState {
-	return wire.PolicyState{Source: "server", Revision: "k3v9x2p7:418", Modules: map[string]string{"authz.rego": "package <x>"}, DryRun: p.put.DryRun}
+	return wire.PolicyState{Source: "server", Revision: "k3v9x2p7:418", Modules: map[string]string{"authz.rego": "package <x>"}, DryRun: p.put.DryRun, LastError: p.lastError}
 }
 
 func (p *policies) State(_ context.Context, c core.Caller) (wire.PolicyState, error) {
@@ -181,6 +183,24 @@ func TestChangesOfThePolicyNameTheirRevision(t *testing.T) {
 	if a.header.Get("Etag") != `"k3v9x2p7:418"` || a.header.Get("X-Dynconfig-Revision") != "" {
 		t.Errorf("header of a read %v", a.header)
 	}
+}
+
+func TestAPolicyThatIsKnownAlreadyIsNotSentAgain(t *testing.T) {
+	p := &policies{}
+	s := startWith(t, p)
+	tag := s.want(200, "GET", "/policy", "").header.Get("Etag")
+	for known, status := range map[string]int{
+		tag: 304, "W/" + tag: 304, "k3v9x2p7:418": 304, `"other:1", ` + tag: 304, "*": 304, `"k3v9x2p7:417"`: 200, `"`: 400, ",": 400,
+	} {
+		a := s.want(status, "GET", "/policy", "", "If-None-Match", known)
+		if status == 304 && (a.body != "" || a.header.Get("Etag") != tag) {
+			t.Errorf("%s: %v %q", known, a.header, a.body)
+		}
+	}
+	p.lastError = "the newer one does not compile"
+	s.want(200, "GET", "/policy", "", "If-None-Match", tag)
+	p.err = core.Errorf(core.ErrForbidden, "The policy denies this")
+	s.want(403, "GET", "/policy", "", "If-None-Match", tag)
 }
 
 func TestPolicyRequestsThatAreNotValidSayWhere(t *testing.T) {

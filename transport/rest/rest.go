@@ -39,7 +39,8 @@ type Options struct {
 	Draining func() bool
 	// Components adds words for parts that the Engine does not know to /health. Nil: none.
 	Components func() map[string]string
-	// HideDenied makes every denial of a read the same 404 as an absent key.
+	// HideDenied makes every denial of a read the same 404 as an absent key, and that of a write by somebody who may not read
+	// the item what it would be without one.
 	HideDenied bool
 	// Cursors seals the cursors of lists. Nodes that serve the same clients share it; nil: a key of this process alone.
 	Cursors core.Sealer
