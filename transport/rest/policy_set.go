@@ -122,7 +122,8 @@ func setSchema() *huma.Schema {
 	return &huma.Schema{Type: "object", AdditionalProperties: false, Required: []string{"modules"}, Properties: map[string]*huma.Schema{
 		"modules": {
 			Type: "object", AdditionalProperties: text(),
-			Description: "Rego by file name, such as `authz.rego`; those of tests end in `_test.rego`. None: the shipped rules alone. With data at most 1,048,576 bytes.",
+			Description: "Rego by file name, such as `authz.rego`; those of tests end in `_test.rego`. None: the shipped rules alone. " +
+				"With data at most 1,048,576 bytes; what is put must fit 1,044,480 as it is stored: the JSON of modules, data and note, and with `confirm` of the set that it would go back to.",
 		},
 		"data": {Type: "object", AdditionalProperties: true, Description: "What the modules find under `data`."},
 		"note": noteSchema(),
