@@ -102,11 +102,12 @@ func (e *Engine) storePolicy(ctx context.Context, author string, w PolicyWrite, 
 	return Entry{}, Errorf(ErrInternal, "")
 }
 
-// MarkPolicy says what decides by now, unless the log says so already.
-func (e *Engine) MarkPolicy(ctx context.Context, inForce []byte) error {
+// MarkPolicy says what decides by now, unless the log says so already, at a revision or after it: what this node showed up
+// to there may have been judged by another policy, so that whoever resumes from it must begin anew.
+func (e *Engine) MarkPolicy(ctx context.Context, inForce []byte, since Revision) error {
 	for {
 		held, err := e.Policy(ctx, PolicyInForce)
-		if err != nil || string(held.Doc.Value) == string(inForce) {
+		if err != nil || string(held.Doc.Value) == string(inForce) && held.Revision >= since {
 			return err
 		}
 		_, err = e.commit(ctx, Txn{
@@ -129,6 +130,9 @@ func touchesPolicy(it *item) bool { return strings.HasPrefix(string(it.key), pol
 // Require asks the policy and makes a denial an error and a record. The caller's environment, address, time and request are
 // put into the question.
 func (e *Engine) Require(ctx context.Context, c Caller, ask Access) (Decision, error) {
+	if _, err := e.environment(ctx, c.Environment); err != nil {
+		return Decision{}, err
+	}
 	return e.require(ctx, &c, ask)
 }
 

@@ -53,8 +53,14 @@ func TestWhatIsInForceIsWrittenOnlyWhenItIsAnother(t *testing.T) {
 	w := start(t, core.Options{})
 	for i, mark := range []string{"a", "a", "b", "b", "a"} {
 		head := []core.Revision{1, 1, 2, 2, 3}[i]
-		if err := w.MarkPolicy(w.ctx, []byte(mark)); err != nil || w.Head().Revision != head {
+		if err := w.MarkPolicy(w.ctx, []byte(mark), 0); err != nil || w.Head().Revision != head {
 			t.Errorf("%d: %v at %v, want %d", i, err, w.Head(), head)
+		}
+	}
+	w.write(t, "root", put("k", "1"))
+	for range 2 {
+		if err := w.MarkPolicy(w.ctx, []byte("a"), 4); err != nil || w.Head().Revision != 5 {
+			t.Errorf("what was shown after the mark by another policy: %v at %v, want 5", err, w.Head())
 		}
 	}
 }
@@ -62,7 +68,7 @@ func TestWhatIsInForceIsWrittenOnlyWhenItIsAnother(t *testing.T) {
 func TestAResumeFromBeforeAnotherPolicyStartsOver(t *testing.T) {
 	w := start(t, core.Options{})
 	before := w.write(t, "root", put("k", "1")).Position
-	if err := w.MarkPolicy(w.ctx, []byte(`"another"`)); err != nil {
+	if err := w.MarkPolicy(w.ctx, []byte(`"another"`), 0); err != nil {
 		t.Fatal(err)
 	}
 	s := w.stream(t, "root")

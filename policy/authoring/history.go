@@ -63,16 +63,13 @@ func (m *Manager) Rollback(ctx context.Context, c core.Caller, revision, note st
 	if err := m.ruledHere(); err != nil {
 		return none, err
 	}
-	present, err := m.read(ctx)
-	if err != nil {
-		return none, err
-	}
 	then, err := m.find(ctx, revision)
 	if err != nil {
 		return none, err
 	}
-	next := stored{Modules: then.Modules, Data: then.Data, Note: note}
-	return m.change(ctx, c, present, next, policy.OperationRollback, false)
+	return m.change(ctx, c, policy.OperationRollback, false, func(held) (stored, error) {
+		return stored{Modules: then.Modules, Data: then.Data, Note: note}, nil
+	})
 }
 
 // Stored returns the set that a revision names, for who compares with it. It asks nobody whether that is allowed.
@@ -81,7 +78,11 @@ func (m *Manager) Stored(ctx context.Context, revision string) (wire.PolicySet, 
 	return wire.PolicySet{Modules: h.Modules, Data: h.Data, Note: h.Note}, err
 }
 
+// find returns the set that a revision names: one that was stored, or that of the shipped rules.
 func (m *Manager) find(ctx context.Context, revision string) (held, error) {
+	if revision == shipped(m.authorizer).Revision {
+		return held{}, nil
+	}
 	p, err := core.ParsePosition(revision)
 	if err != nil {
 		return held{}, err

@@ -165,6 +165,9 @@ func (m *Manager) adopt(ctx context.Context, kind string, set policy.Set, h held
 	if first || m.authorizer.Generation() != was {
 		m.state.loaded = m.now()
 	}
+	if !first && m.authorizer.Generation() != was {
+		m.state.since = m.engine.Head().Revision
+	}
 	m.state.kind, m.state.held, m.state.verdict = kind, h, v
 	m.state.loads++
 	m.state.marked = m.state.marked && m.authorizer.Generation() == was
@@ -187,7 +190,7 @@ func (m *Manager) mark(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, markTime)
 	defer cancel()
 	digest := m.authorizer.Digest(m.authorizer.Set())
-	if err := m.engine.MarkPolicy(ctx, []byte(digest)); err != nil {
+	if err := m.engine.MarkPolicy(ctx, []byte(digest), m.snapshot().since); err != nil {
 		return err
 	}
 	m.mu.Lock()

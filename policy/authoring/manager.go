@@ -71,7 +71,8 @@ type state struct {
 	held      held   // the stored set that is in force; with Rescue, that would be
 	verdict   policy.Verdict
 	loaded    time.Time
-	marked    bool // the log says that it is in force
+	since     core.Revision // what was shown up to here may have been judged by the policy before
+	marked    bool          // the log says after that what is in force
 	lastError string
 
 	loads, failures uint64

@@ -32,21 +32,17 @@ func (m *Manager) Put(ctx context.Context, c core.Caller, sent wire.PolicySet, o
 	if o.Confirm != 0 && (o.Confirm < minConfirm || o.Confirm > maxConfirm) {
 		return none, core.Errorf(core.ErrInvalid, "A policy waits to be confirmed for %v at least and %v at most", minConfirm, maxConfirm)
 	}
-	present, err := m.read(ctx)
-	if err != nil {
-		return none, err
-	}
-	if o.IfMatch != nil && !m.matches(o.IfMatch, present) {
-		return none, core.Errorf(core.ErrPrecondition, "The policy is at another revision")
-	}
-	next := stored{Modules: sent.Modules, Data: sent.Data, Note: sent.Note}
-	if o.Confirm > 0 {
-		next.Pending = &pending{Until: m.now().Add(o.Confirm), Before: present.confirmed()}
-		if err := m.comesBack(ctx, present); err != nil {
-			return none, err
+	return m.change(ctx, c, policy.OperationPut, o.DryRun, func(present held) (stored, error) {
+		if o.IfMatch != nil && !m.matches(o.IfMatch, present) {
+			return stored{}, core.Errorf(core.ErrPrecondition, "The policy is at another revision")
 		}
-	}
-	return m.change(ctx, c, present, next, policy.OperationPut, o.DryRun)
+		next := stored{Modules: sent.Modules, Data: sent.Data, Note: sent.Note}
+		if o.Confirm == 0 {
+			return next, nil
+		}
+		next.Pending = &pending{Until: m.now().Add(o.Confirm), Before: present.confirmed()}
+		return next, m.comesBack(ctx, present)
+	})
 }
 
 // comesBack finds out whether what would come back in the place of an unconfirmed set could be put in force: one that this
@@ -85,18 +81,27 @@ func (m *Manager) ruledHere() error {
 	return core.Errorf(core.ErrConflict, "The policy comes from a %s: change it there", m.source.Kind())
 }
 
-// change stores a set that passes every check in the place of another.
-func (m *Manager) change(ctx context.Context, c core.Caller, present held, next stored, operation string, dry bool) (wire.PolicyState, error) {
+// maxTries is how often a change is worked out anew because another came between.
+const maxTries = 64
+
+// change stores the set that next makes of the present one, if it passes every check. What next decides by may be another
+// thing when it is asked again, the modules and data not.
+func (m *Manager) change(
+	ctx context.Context, c core.Caller, operation string, dry bool, next func(present held) (stored, error),
+) (wire.PolicyState, error) {
 	none := wire.PolicyState{}
-	if len(next.Note) > maxNote {
-		return none, core.Errorf(core.ErrInvalid, "A note has at most %d bytes", maxNote)
-	}
-	set, err := next.set("")
+	present, planned, err := m.plan(ctx, next)
 	if err != nil {
 		return none, err
 	}
-	value, err := next.encode()
+	if len(planned.Note) > maxNote {
+		return none, core.Errorf(core.ErrInvalid, "A note has at most %d bytes", maxNote)
+	}
+	set, err := planned.set("")
 	if err != nil {
+		return none, err
+	}
+	if _, err := planned.encode(); err != nil {
 		return none, err
 	}
 	verdict, tests, err := preflight(ctx, m.authorizer, m.sandbox, set, &c)
@@ -105,15 +110,36 @@ func (m *Manager) change(ctx context.Context, c core.Caller, present held, next 
 	}
 	if dry {
 		return wire.PolicyState{
-			Source: "server", Revision: m.revisionOf(present), LoadedAt: m.now(), Modules: next.Modules, Data: next.Data, Note: next.Note,
+			Source: "server", Revision: m.revisionOf(present), LoadedAt: m.now(), Modules: planned.Modules, Data: planned.Data, Note: planned.Note,
 			Author: c.Subject.Username, Rescue: m.rescue, Reads: verdict.Reads, Warnings: verdict.Warnings, DryRun: true, Tests: tests,
 		}, nil
 	}
-	state, err := m.write(ctx, c, core.PolicyWrite{
-		Value: value, Version: present.version, InForce: m.inForce(present, set), Note: next.Note, Operation: operation,
-	})
-	state.Tests = tests
-	return state, err
+	for try := 1; ; try++ {
+		value, err := planned.encode()
+		if err != nil {
+			return none, err
+		}
+		state, err := m.write(ctx, c, core.PolicyWrite{
+			Value: value, Version: present.version, InForce: m.inForce(present, set), Note: planned.Note, Operation: operation,
+		})
+		if err == nil || !errors.Is(err, core.ErrConflict) || try == maxTries {
+			state.Tests = tests
+			return state, err
+		}
+		if present, planned, err = m.plan(ctx, next); err != nil {
+			return none, err
+		}
+	}
+}
+
+// plan makes the next set of what is stored now.
+func (m *Manager) plan(ctx context.Context, next func(held) (stored, error)) (held, stored, error) {
+	present, err := m.read(ctx)
+	if err != nil {
+		return held{}, stored{}, err
+	}
+	planned, err := next(present)
+	return present, planned, err
 }
 
 // inForce is the mark of a set that replaces another; nil where it decides as what is marked does, so that nobody who
