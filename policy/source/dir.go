@@ -42,19 +42,26 @@ func ReadFS(files fs.FS) (policy.Set, error) {
 	return r.set, nil
 }
 
-// maxDepth bounds how deep folders may lie: a link may lead to one around it.
-const maxDepth = 16
+// How deep folders may lie, and how many there may be: a link may lead to a folder around it.
+const (
+	maxDepth   = 16
+	maxFolders = 1000
+)
 
 // reader gathers a set. It follows links, to folders too: Kubernetes mounts the folders of a ConfigMap as such.
 type reader struct {
-	files fs.FS
-	set   policy.Set
-	size  int
+	files   fs.FS
+	set     policy.Set
+	size    int
+	folders int
 }
 
 func (r *reader) folder(name string, depth int) error {
 	if depth > maxDepth {
 		return core.Errorf(core.ErrInvalid, "Policy directory has more than %d folders in each other at %s", maxDepth, name)
+	}
+	if r.folders++; r.folders > maxFolders {
+		return core.Errorf(core.ErrInvalid, "Policy directory has more than %d folders", maxFolders)
 	}
 	entries, err := fs.ReadDir(r.files, name)
 	if err != nil {

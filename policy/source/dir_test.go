@@ -78,3 +78,15 @@ func TestMountedConfigMapIsReadOnce(t *testing.T) {
 		t.Errorf("got %v, %v, want authz.rego alone", set.Modules, err)
 	}
 }
+
+func TestFoldersThatLeadToEachOtherAreNotWalkedForEver(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		if err := os.Symlink(".", filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := source.ReadDir(dir); !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), "folders") {
+		t.Errorf("got %v", err)
+	}
+}
