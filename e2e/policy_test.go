@@ -193,7 +193,7 @@ func TestWhoIsLockedOutComesBackInByTheShippedRules(t *testing.T) {
 	if status, word, parts := c.health(t, n); status != http.StatusOK || word != "degraded" || parts["policy"] != "degraded" {
 		t.Errorf("health is %d %s %v", status, word, parts)
 	}
-	if s := c.putPolicy(t, n, joe, "", policyOf(t, strings.ReplaceAll(onlyReader("ann"), "admin-user", "joe"))); s.Source != "shipped" || !s.Rescue {
+	if s := c.putPolicy(t, n, joe, "", policyOf(t, strings.ReplaceAll(onlyReader("ann"), "admin-user", "joe"))); s.Source != "server" || !s.Rescue || s.Author != "joe" {
 		t.Errorf("put where the shipped rules decide: %+v", s)
 	}
 	n.end(syscall.SIGTERM)

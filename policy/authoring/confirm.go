@@ -43,7 +43,8 @@ func (m *Manager) Confirm(ctx context.Context, c core.Caller, revision string) (
 	if err != nil {
 		return none, err
 	}
-	if _, err := m.authorizer.Check(ctx, set, &c); err != nil {
+	verdict, err := m.authorizer.Check(ctx, set, &c)
+	if err != nil {
 		return none, err
 	}
 	present.Pending = nil
@@ -51,5 +52,5 @@ func (m *Manager) Confirm(ctx context.Context, c core.Caller, revision string) (
 	if err != nil {
 		return none, err
 	}
-	return m.write(ctx, c, core.PolicyWrite{Value: value, Version: present.version, Note: present.Note, Operation: policy.OperationConfirm})
+	return m.write(ctx, c, core.PolicyWrite{Value: value, Version: present.version, Note: present.Note, Operation: policy.OperationConfirm}, verdict)
 }

@@ -168,7 +168,7 @@ func (m *Manager) adopt(ctx context.Context, kind string, set policy.Set, h held
 	if !first && m.authorizer.Generation() != was {
 		m.state.since = m.engine.Head().Revision
 	}
-	m.state.kind, m.state.held, m.state.verdict = kind, h, v
+	m.state.kind, m.state.set, m.state.held, m.state.verdict = kind, set, h, v
 	m.state.loads++
 	m.state.marked = m.state.marked && m.authorizer.Generation() == was
 	m.mu.Unlock()

@@ -68,6 +68,7 @@ type Manager struct {
 // state is what a Manager knows of what is in force.
 type state struct {
 	kind      string // of where it comes from: shipped, server, directory, bundle; empty: nothing is loaded yet
+	set       policy.Set
 	held      held   // the stored set that is in force; with Rescue, that would be
 	verdict   policy.Verdict
 	loaded    time.Time

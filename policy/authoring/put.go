@@ -121,7 +121,7 @@ func (m *Manager) change(
 		}
 		state, err := m.write(ctx, c, core.PolicyWrite{
 			Value: value, Version: present.version, InForce: m.inForce(present, set), Note: planned.Note, Operation: operation,
-		})
+		}, verdict)
 		if err == nil || !errors.Is(err, core.ErrConflict) || try == maxTries {
 			state.Tests = tests
 			return state, err
@@ -153,8 +153,8 @@ func (m *Manager) inForce(present held, next policy.Set) []byte {
 }
 
 // write stores a set and loads it.
-func (m *Manager) write(ctx context.Context, c core.Caller, w core.PolicyWrite) (wire.PolicyState, error) {
-	_, err := m.engine.WritePolicy(ctx, c, w)
+func (m *Manager) write(ctx context.Context, c core.Caller, w core.PolicyWrite, v policy.Verdict) (wire.PolicyState, error) {
+	entry, err := m.engine.WritePolicy(ctx, c, w)
 	switch {
 	case errors.Is(err, core.ErrConflict):
 		return wire.PolicyState{}, core.Errorf(core.ErrConflict, "The policy was changed meanwhile: read it and try again").Because(err)
@@ -165,5 +165,12 @@ func (m *Manager) write(ctx context.Context, c core.Caller, w core.PolicyWrite) 
 	if err := m.catchUp(ctx); err != nil {
 		return wire.PolicyState{}, core.Errorf(core.ErrUnavailable, "The policy is stored, but this node has not loaded it yet").Because(err)
 	}
-	return m.describe()
+	if state, err := m.describe(); err != nil || state.Revision == m.revisionAt(entry) {
+		return state, err
+	}
+	return m.describeStored(heldIn(m.engine.Epoch(), entry), v), nil
+}
+
+func (m *Manager) revisionAt(entry core.Entry) string {
+	return core.Position{Epoch: m.engine.Epoch(), Revision: entry.Revision}.String()
 }

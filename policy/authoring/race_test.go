@@ -55,12 +55,14 @@ func TestOfManyWhoPutAtOnceEachIsInForceInTurnAndNodesAgree(t *testing.T) {
 		d := deploy()
 		nodes := []*node{d.start(t, settings{}), d.start(t, settings{}), d.start(t, settings{})}
 		var stored atomic.Int64
+		var answered sync.Map // revisions
 		var all sync.WaitGroup
 		for i := range 12 {
 			all.Go(func() {
-				_, err := nodes[i%3].Put(t.Context(), admin, without([]string{"delete", "write", "create"}[i%3]), wire.PutPolicy{})
-				if err != nil {
-					t.Error(err)
+				set := without([]string{"delete", "write", "create"}[i%3])
+				s, err := nodes[i%3].Put(t.Context(), admin, set, wire.PutPolicy{})
+				if _, twice := answered.LoadOrStore(s.Revision, true); twice || err != nil || s.Modules["authz.rego"] != set.Modules["authz.rego"] {
+					t.Errorf("answered %+v, %v", s, err)
 				}
 				stored.Add(1)
 			})

@@ -27,13 +27,12 @@ func (m *Manager) require(ctx context.Context, c core.Caller, action core.Action
 // describe says what is in force.
 func (m *Manager) describe() (wire.PolicyState, error) {
 	is := m.snapshot()
-	set := m.authorizer.Set()
-	sent, err := wireOf(set)
+	sent, err := wireOf(is.set)
 	if err != nil {
 		return wire.PolicyState{}, err
 	}
 	s := wire.PolicyState{
-		Source: is.kind, Revision: set.Revision, LoadedAt: is.loaded, LastError: is.lastError, Modules: sent.Modules, Data: sent.Data,
+		Source: is.kind, Revision: is.set.Revision, LoadedAt: is.loaded, LastError: is.lastError, Modules: sent.Modules, Data: sent.Data,
 		Rescue: m.rescue, Reads: is.verdict.Reads, Warnings: is.verdict.Warnings,
 	}
 	if is.kind == "server" {
@@ -43,4 +42,17 @@ func (m *Manager) describe() (wire.PolicyState, error) {
 		s.ConfirmBy = &is.held.Pending.Until
 	}
 	return s, nil
+}
+
+// describeStored says of a set that was just stored what is true of it, whatever is in force by now: another may have been
+// put since, or stored sets are passed over here.
+func (m *Manager) describeStored(h held, v policy.Verdict) wire.PolicyState {
+	s := wire.PolicyState{
+		Source: "server", Revision: h.revision, LoadedAt: m.now(), Modules: h.Modules, Data: h.Data, Note: h.Note, Author: h.author,
+		Rescue: m.rescue, Reads: v.Reads, Warnings: v.Warnings,
+	}
+	if h.Pending != nil {
+		s.ConfirmBy = &h.Pending.Until
+	}
+	return s
 }
