@@ -69,7 +69,7 @@ type Manager struct {
 type state struct {
 	kind      string // of where it comes from: shipped, server, directory, bundle; empty: nothing is loaded yet
 	set       policy.Set
-	held      held   // the stored set that is in force; with Rescue, that would be
+	held      held // the stored set that is in force; with Rescue, that would be
 	verdict   policy.Verdict
 	loaded    time.Time
 	since     core.Revision // what was shown up to here may have been judged by the policy before
