@@ -65,8 +65,11 @@ func TestTheHealthAndTheFiguresShowARescue(t *testing.T) {
 	if _, figures := curl(t, http.MethodGet, s.URL+"/metrics", "", ""); !strings.Contains(figures, "dynconfig_policy_degraded 1\n") {
 		t.Errorf("the figures are %s", figures)
 	}
-	state, err := as("admin-user").PutPolicy(t.Context(), client.PolicySet{}, client.PutPolicyOptions{})
-	if err != nil || state.Source != "shipped" || !state.Rescue {
-		t.Errorf("put: %+v, %v", state, err)
+	put, err := as("admin-user").PutPolicy(t.Context(), client.PolicySet{}, client.PutPolicyOptions{})
+	if err != nil || put.Source != "server" || !put.Rescue {
+		t.Errorf("put: %+v, %v", put, err)
+	}
+	if is, err := as("admin-user").Policy(t.Context()); err != nil || is.Source != "shipped" || !is.Rescue {
+		t.Errorf("what is in force: %+v, %v", is, err)
 	}
 }
