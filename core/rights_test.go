@@ -126,8 +126,9 @@ func TestNothingIsRevokedThatWasNeverShown(t *testing.T) {
 	s.expect("revoked k")
 }
 
-func TestAFreshTokenCountsInTheMidstOfACatchUp(t *testing.T) {
-	w := start(t, core.Options{Authorizer: &claimed{}})
+// thousand writes the keys k0000 to k0999.
+func (w *world) thousand(t *testing.T) {
+	t.Helper()
 	for i := range 20 {
 		var writes []core.Write
 		for j := range 50 {
@@ -135,6 +136,11 @@ func TestAFreshTokenCountsInTheMidstOfACatchUp(t *testing.T) {
 		}
 		w.write(t, "root", writes...)
 	}
+}
+
+func TestAFreshTokenCountsInTheMidstOfACatchUp(t *testing.T) {
+	w := start(t, core.Options{Authorizer: &claimed{}})
+	w.thousand(t)
 	s := w.stream(t, "bob")
 	s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Snapshot: true})
 	s.expect("subscribed", "update k0000 1 snapshot")
@@ -150,13 +156,7 @@ func TestAFreshTokenCountsInTheMidstOfACatchUp(t *testing.T) {
 
 func TestACatchUpIsGivenUpForOneThatBeginsAnew(t *testing.T) {
 	w := start(t, core.Options{Authorizer: &claimed{}})
-	for i := range 20 {
-		var writes []core.Write
-		for j := range 50 {
-			writes = append(writes, put(fmt.Sprintf("k%04d", 50*i+j), "1"))
-		}
-		w.write(t, "root", writes...)
-	}
+	w.thousand(t)
 	s := w.stream(t, "bob")
 	s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Snapshot: true})
 	s.expect("subscribed", "update k0000 1 snapshot")

@@ -3,6 +3,8 @@ package policy
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -62,4 +64,22 @@ func TestManyAtOnceTakeTurnsAndAreInTime(t *testing.T) {
 		})
 	}
 	asked.Wait()
+}
+
+func TestWhoseTurnDoesNotComeIsDeniedInABoundedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, Set{})
+		for range cap(a.turns) {
+			a.turns <- struct{}{}
+		}
+		asked := time.Now()
+		d, err := a.Authorize(t.Context(), &core.Subject{Username: "ann"}, ask(core.ActionRead, nil, nil))
+		if err != nil || d.Allow || !d.Late || d.Rule != RuleError || time.Since(asked) != turnLimit {
+			t.Errorf("decided %+v, %v, after %v", d, err, time.Since(asked))
+		}
+		<-a.turns
+		if d, err := a.Authorize(t.Context(), &core.Subject{Username: "ann"}, ask(core.ActionRead, nil, nil)); err != nil || d.Late {
+			t.Errorf("with a turn: %+v, %v", d, err)
+		}
+	})
 }
