@@ -133,8 +133,8 @@ func questions(n int) []question {
 	return out
 }
 
-// asksAlike asks one Authorizer in turn, and another at once and in other orders. An answer that was kept for the wrong
-// question shows by its order.
+// asksAlike asks one Authorizer in turn, one from the last question to the first, and another at once and in other orders. An
+// answer that was kept for the wrong question shows by its order.
 func asksAlike(t testing.TB, open func(t testing.TB) Policy) {
 	asked, pristine := questions(1000), questions(1000)
 	answers := make([]core.Decision, len(asked))
@@ -152,9 +152,8 @@ func asksAlike(t testing.TB, open func(t testing.TB) Policy) {
 	if allowed == 0 || allowed == len(asked) {
 		t.Errorf("of %d asks of all kinds %d were allowed", len(asked), allowed)
 	}
-	p = open(t)
-	together(t, 4, func(int) error {
-		for _, i := range rand.Perm(len(asked)) {
+	again := func(order []int) error {
+		for _, i := range order {
 			d, err := p.decide(t.Context(), &asked[i].who, asked[i].ask)
 			if err != nil {
 				return err
@@ -164,7 +163,17 @@ func asksAlike(t testing.TB, open func(t testing.TB) Policy) {
 			}
 		}
 		return nil
-	})
+	}
+	backwards := make([]int, len(asked))
+	for i := range backwards {
+		backwards[i] = len(asked) - 1 - i
+	}
+	p = open(t)
+	if err := again(backwards); err != nil {
+		t.Fatal(err)
+	}
+	p = open(t)
+	together(t, 4, func(int) error { return again(rand.Perm(len(asked))) })
 	for i := range asked {
 		if !cmp.Equal(asked[i].who, pristine[i].who) || asked[i].ask != pristine[i].ask {
 			t.Fatalf("ask %d was changed by asking: %+v", i, asked[i])
