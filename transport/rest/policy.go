@@ -32,7 +32,7 @@ func policyChanges() []*operation {
 		{
 			method: http.MethodGet, path: "/policy", id: "getPolicy", tag: "policy", summary: "Read the policy in force",
 			about:  "Answers with where the policy comes from and, for those who may read it, its modules. The shipped rules, which are always loaded, are not among them.",
-			params: append(environmentParams(), ifNotRevision(), minRevision()), run: getPolicy,
+			params: append(environmentParams(), ifNotRevision(), minRevision()), run: policyRun(getPolicy),
 			answers: []answer{
 				{status: 200, about: "The policy.", shape: wire.PolicyState{}, example: exampleState, headers: []string{"ETag"}},
 				{status: 304, about: "It is one of those named.", headers: []string{"ETag"}},
@@ -45,19 +45,19 @@ func policyChanges() []*operation {
 				"server's admins would still administer the policy under it; else 422 with file, line and reason, and the policy stays. " +
 				"409 where the policy comes from a directory or bundle.",
 			params: append(environmentParams(), ifRevision(), idempotencyParam(), dryRun(), confirmWithin()),
-			body:   setBody("The policy."), run: putPolicy,
+			body:   setBody("The policy."), run: policyRun(putPolicy),
 			answers: changed("The policy is in force or, with `dry_run`, could be."), errors: errs,
 		},
 		{
 			method: http.MethodPost, path: "/policy/confirm", id: "confirmPolicy", tag: "policy", summary: "Keep a policy that waits for it",
 			about:  "Keeps a policy that was put with `confirm`. It is asked under that very policy, and so proves that its admins are not locked out.",
-			params: append(environmentParams(), idempotencyParam()), body: jsonBody(revisionSchema(), `{"revision":"k3v9x2p7:418"}`), run: confirmPolicy,
+			params: append(environmentParams(), idempotencyParam()), body: jsonBody(revisionSchema(), `{"revision":"k3v9x2p7:418"}`), run: policyRun(confirmPolicy),
 			answers: changed("The policy stays."), errors: errs,
 		},
 		{
 			method: http.MethodGet, path: "/policy/history", id: "policyHistory", tag: "policy", summary: "List the policies that were put",
 			about:  "Lists the stored sets, newest first, as far back as history is kept.",
-			params: append(environmentParams(), limitParam("At most so many."), minRevision()), run: policyHistory,
+			params: append(environmentParams(), limitParam("At most so many."), minRevision()), run: policyRun(policyHistory),
 			answers: []answer{{
 				status: 200, about: "The sets.", shape: wire.PolicyHistory{},
 				example: `{"versions":[{"revision":"k3v9x2p7:418","author":"admin-user","time":"2026-03-01T12:00:00.123456Z","note":"as shipped","modules":["authz.rego"],"event":"put"}]}`,
@@ -67,17 +67,13 @@ func policyChanges() []*operation {
 		{
 			method: http.MethodPost, path: "/policy/rollback", id: "rollbackPolicy", tag: "policy", summary: "Put an earlier policy in force",
 			about:  "Puts a set of the history anew, under the same conditions as any other.",
-			params: append(environmentParams(), idempotencyParam()), body: jsonBody(revisionSchema("note"), `{"revision":"k3v9x2p7:407","note":"the freeze is over"}`), run: rollbackPolicy,
+			params: append(environmentParams(), idempotencyParam()), body: jsonBody(revisionSchema("note"), `{"revision":"k3v9x2p7:407","note":"the freeze is over"}`), run: policyRun(rollbackPolicy),
 			answers: changed("The set is in force."), errors: append(slices.Clone(errs), core.ErrCompacted),
 		},
 	}
 }
 
-func getPolicy(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func getPolicy(c *call, p Policies) error {
 	if err := c.reach(); err != nil {
 		return err
 	}
@@ -93,11 +89,7 @@ func getPolicy(c *call) error {
 	return c.policyState(state, false)
 }
 
-func putPolicy(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func putPolicy(c *call, p Policies) error {
 	set, err := c.setBody()
 	if err != nil {
 		return err
@@ -106,11 +98,7 @@ func putPolicy(c *call) error {
 	return c.changePolicy(p, []any{"put", set, o}, func(caller core.Caller) (wire.PolicyState, error) { return p.Put(c.ctx(), caller, set, o) })
 }
 
-func confirmPolicy(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func confirmPolicy(c *call, p Policies) error {
 	revision, _, err := c.revisionBody(false)
 	if err != nil {
 		return err
@@ -120,11 +108,7 @@ func confirmPolicy(c *call) error {
 	})
 }
 
-func rollbackPolicy(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func rollbackPolicy(c *call, p Policies) error {
 	revision, note, err := c.revisionBody(true)
 	if err != nil {
 		return err
@@ -162,11 +146,7 @@ func (c *call) changePolicy(p Policies, asked []any, change func(core.Caller) (w
 	return c.policyState(state, true)
 }
 
-func policyHistory(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func policyHistory(c *call, p Policies) error {
 	if err := c.reach(); err != nil {
 		return err
 	}
@@ -192,12 +172,14 @@ func (c *call) policyState(state wire.PolicyState, written bool) error {
 	return c.object200(state)
 }
 
-// policies returns what answers here, if the server has it.
-func (c *call) policies() (Policies, error) {
-	if c.s.o.Policies == nil {
-		return nil, core.Errorf(core.ErrNotFound, "This server does not offer that")
+// policyRun answers with what the server's policies say, if it has any.
+func policyRun(run func(*call, Policies) error) func(*call) error {
+	return func(c *call) error {
+		if c.s.o.Policies == nil {
+			return core.Errorf(core.ErrNotFound, "This server does not offer that")
+		}
+		return run(c, c.s.o.Policies)
 	}
-	return c.s.o.Policies, nil
 }
 
 func revisionSchema(more ...string) *huma.Schema {

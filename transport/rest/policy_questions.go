@@ -25,7 +25,7 @@ func policyQuestions() []*operation {
 		{
 			method: http.MethodPost, path: "/policy/test", id: "testPolicy", tag: "policy", summary: "Run the tests of a draft",
 			about:  "Compiles a set and runs its rules that begin with `test_`, apart from the server and with limits on time and memory. Nothing is put.",
-			params: environmentParams(), body: setBody("The draft."), run: testPolicy,
+			params: environmentParams(), body: setBody("The draft."), run: policyRun(testPolicy),
 			answers: []answer{{
 				status: 200, about: "What came of the tests.", shape: wire.PolicyTests{},
 				example: `{"passed":7,"failed":[{"test":"data.dynconfig.authz_test.test_freeze","location":"authz_test.rego:12","message":"not true"}],"coverage":91.5}`,
@@ -36,7 +36,7 @@ func policyQuestions() []*operation {
 			method: http.MethodPost, path: "/policy/explain", id: "explain", tag: "policy", summary: "Explain a decision",
 			about: "Says whether something would be allowed, by which rule and line of a list, or what would have to change. About oneself everyone may ask, " +
 				"about others an admin of the item.",
-			params: environmentParams(), run: explain,
+			params: environmentParams(), run: policyRun(explain),
 			body: jsonBody(questionSchema(true), `{"subject":{"username":"mallory"},"action":"read","key":"app.ui.theme"}`),
 			answers: []answer{{
 				status: 200, about: "The decision and why.", shape: wire.Explanation{}, example: denied + nearest + `"input":` + input + `}`,
@@ -46,7 +46,7 @@ func policyQuestions() []*operation {
 		{
 			method: http.MethodPost, path: "/policy/who-can", id: "whoCan", tag: "policy", summary: "List who may do something",
 			about:  "Lists the principals, and patterns of them, that the policy allows something, for admins of the item.",
-			params: environmentParams(), body: jsonBody(questionSchema(false), `{"action":"read","key":"app.ui.theme"}`), run: whoCan,
+			params: environmentParams(), body: jsonBody(questionSchema(false), `{"action":"read","key":"app.ui.theme"}`), run: policyRun(whoCan),
 			answers: []answer{{
 				status: 200, about: "They, and by what.", shape: wire.WhoCan{},
 				example: `{"principals":[{"principal":"service:*","rule":"namespace-read","grant":` + grant + `}]}`,
@@ -56,7 +56,7 @@ func policyQuestions() []*operation {
 		{
 			method: http.MethodPost, path: "/policy/replay", id: "replayPolicy", tag: "policy", summary: "Ask a draft what was asked before",
 			about:  "Takes the recorded decisions of a period to a draft, or to a stored set, and tells which it would answer differently.",
-			params: environmentParams(), body: replayBody(), run: replayPolicy,
+			params: environmentParams(), body: replayBody(), run: policyRun(replayPolicy),
 			answers: []answer{{
 				status: 200, about: "What would change.", shape: wire.Replayed{},
 				example: `{"decisions":5120,"changed":3,"changes":[{"principal":"mallory","action":"read","kind":"key","key":"app.ui.theme","environment":"default",` +
@@ -68,18 +68,14 @@ func policyQuestions() []*operation {
 			method: http.MethodGet, path: "/policy/decisions", id: "decisions", tag: "policy", summary: "List decisions",
 			about: "Lists what was recorded of the decisions of the node that answers, newest first: denials, and as much of the rest as it is set to. " +
 				"With the `requestId` of a 403, why that was denied.",
-			params: decisionParams(), run: decisions,
+			params: decisionParams(), run: policyRun(decisions),
 			answers: []answer{{status: 200, about: "A page of records.", shape: wire.Decisions{}, example: `{"decisions":[` + recorded + `]}`}},
 			errors:  []error{core.ErrForbidden, core.ErrNotFound},
 		},
 	}
 }
 
-func testPolicy(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func testPolicy(c *call, p Policies) error {
 	set, err := c.setBody()
 	if err != nil {
 		return err
@@ -92,11 +88,7 @@ func testPolicy(c *call) error {
 	return c.object200(tests)
 }
 
-func explain(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func explain(c *call, p Policies) error {
 	q, caller, err := c.question(true)
 	if err != nil {
 		return err
@@ -108,11 +100,7 @@ func explain(c *call) error {
 	return c.object200(answer)
 }
 
-func whoCan(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func whoCan(c *call, p Policies) error {
 	q, caller, err := c.question(false)
 	if err != nil {
 		return err
@@ -125,11 +113,7 @@ func whoCan(c *call) error {
 	return c.object200(answer)
 }
 
-func replayPolicy(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func replayPolicy(c *call, p Policies) error {
 	r, err := c.replayBody()
 	if err != nil {
 		return err
@@ -142,17 +126,15 @@ func replayPolicy(c *call) error {
 	return c.object200(answer)
 }
 
-func decisions(c *call) error {
-	p, err := c.policies()
-	if err != nil {
-		return err
-	}
+func decisions(c *call, p Policies) error {
 	f := *c.in.filter()
 	bound := c.decisionsBound()
 	if c.in.cursor != "" {
-		if f.Cursor, err = c.s.openCursor(c.in.cursor, bound); err != nil {
+		cursor, err := c.s.openCursor(c.in.cursor, bound)
+		if err != nil {
 			return err
 		}
+		f.Cursor = cursor
 	}
 	if f.Limit = c.in.limit; f.Limit == 0 {
 		f.Limit = core.DefaultLimit
