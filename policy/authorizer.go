@@ -218,12 +218,12 @@ func (a *Authorizer) turn(ctx context.Context) error {
 		return nil
 	default:
 	}
-	timer := time.NewTimer(turnLimit)
-	defer timer.Stop()
+	late := make(chan struct{})
+	defer after(turnLimit, func() { close(late) }).stop()
 	select {
 	case a.turns <- struct{}{}:
 		return nil
-	case <-timer.C:
+	case <-late:
 		return errTurn
 	case <-ctx.Done():
 		return ctx.Err()

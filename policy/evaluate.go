@@ -18,7 +18,7 @@ import (
 // RuleError is the rule of a denial that came of a policy's failure.
 const RuleError = "policy-error"
 
-// timeLimit is the longest a policy may take to decide.
+// timeLimit is the longest a policy may take to decide, on a machine that lets it.
 const timeLimit = 250 * time.Millisecond
 
 var errLate = errors.New("the policy took longer than 250 ms")
@@ -31,12 +31,12 @@ func (p *policy) evaluate(ctx context.Context, input ast.Value, at time.Time, tr
 		}
 	}()
 	if p.reaches { // a call to a host ends by its context alone
-		limited, done := context.WithTimeoutCause(ctx, timeLimit, errLate)
+		limited, done := within(ctx, timeLimit)
 		defer done()
 		ctx = limited
 	}
 	end := limit{ctx: ctx}
-	defer time.AfterFunc(timeLimit, end.Cancel).Stop()
+	defer after(timeLimit, end.Cancel).stop()
 	m, _ := p.memos.Get().(*memo)
 	if m == nil {
 		m = newMemo()

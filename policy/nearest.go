@@ -24,7 +24,7 @@ type candidate struct {
 // nearest finds the smallest change of a list that would allow a denied access, by trying each with the policy in force.
 // exhausted says that there is none, rather than that the search broke off.
 func (a *Authorizer) nearest(ctx context.Context, p *policy, who *core.Subject, ask *core.Access) (near *wire.Nearest, exhausted bool) {
-	ctx, done := context.WithTimeout(ctx, searchLimit)
+	ctx, done := within(ctx, searchLimit)
 	defer done()
 	refused := false
 	for _, c := range a.candidates(who.Username, ask) {

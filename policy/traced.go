@@ -33,7 +33,7 @@ func (p *policy) traced(ctx context.Context, input ast.Value, at time.Time, w *w
 	if err != nil {
 		return nil, err
 	}
-	ctx, done := context.WithTimeoutCause(ctx, traceLimit, errLate)
+	ctx, done := within(ctx, traceLimit)
 	defer done()
 	end := ended{ctx}
 	query := topdown.NewQuery(body).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.txn).

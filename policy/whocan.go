@@ -27,7 +27,7 @@ func (a *Authorizer) WhoCan(ctx context.Context, ask core.Access) (wire.WhoCan, 
 	if ask.Time.IsZero() {
 		ask.Time = a.now()
 	}
-	within, done := context.WithTimeoutCause(ctx, whoCanLimit, errLate)
+	limited, done := within(ctx, whoCanLimit)
 	defer done()
 	named := entriesOf(&ask, a.admins)
 	answer := wire.WhoCan{Principals: []wire.Holder{}, Partial: p.partial()}
@@ -36,14 +36,14 @@ func (a *Authorizer) WhoCan(ctx context.Context, ask core.Access) (wire.WhoCan, 
 			answer.Partial = true
 			break
 		}
-		d, err := a.asks(within, p, standIn(entry, named), ask)
+		d, err := a.asks(limited, p, standIn(entry, named), ask)
 		switch {
 		case ctx.Err() != nil:
 			return wire.WhoCan{}, core.Errorf(core.ErrUnavailable, "The request ended before it was decided").Because(ctx.Err())
-		case within.Err() != nil, errors.Is(err, errLate):
+		case limited.Err() != nil, errors.Is(err, errLate):
 			answer.Partial = true
 		}
-		if within.Err() != nil {
+		if limited.Err() != nil {
 			break
 		}
 		if err == nil && d.Allow {

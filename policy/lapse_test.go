@@ -1,0 +1,49 @@
+package policy
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWhatIsLimitedEndsWhenItsTimeIsOverAndNotBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limited, done := within(t.Context(), timeLimit)
+		defer done()
+		time.Sleep(timeLimit - 1)
+		if synctest.Wait(); limited.Err() != nil {
+			t.Error("it ended before")
+		}
+		time.Sleep(1)
+		if synctest.Wait(); limited.Err() == nil {
+			t.Error("it goes on")
+		}
+	})
+}
+
+func TestAMachineThatStandsStillTakesOneStepOfATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := false
+		l := after(timeLimit, func() { over = true })
+		l.pass() // what comes of a timer that was due long ago
+		time.Sleep(timeLimit - timeLimit/lapseSteps - 1)
+		if synctest.Wait(); over {
+			t.Error("what stood still is late")
+		}
+		time.Sleep(1)
+		if synctest.Wait(); !over {
+			t.Error("it goes on")
+		}
+	})
+}
+
+func TestATimeThatIsStoppedIsNeverOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := after(timeLimit, func() { t.Error("it is over") })
+		time.Sleep(timeLimit - 1)
+		l.stop()
+		l.pass() // which was under way
+		time.Sleep(2 * timeLimit)
+		synctest.Wait()
+	})
+}
