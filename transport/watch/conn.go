@@ -39,7 +39,8 @@ type conn struct {
 type ending struct {
 	code   int
 	reason string
-	last   []byte // a frame that goes before the close frame
+	last   []byte        // a frame that goes before the close frame
+	cut    chan struct{} // closed when the writes before it have got their deadline, which must not meet those that follow
 }
 
 // pacerState belongs to the pacer.
@@ -223,6 +224,7 @@ func reasonOf(err error) string {
 func (c *conn) end(code int, reason string) { c.endWith(ending{code: code, reason: reason}) }
 
 func (c *conn) endWith(e ending) {
+	e.cut = make(chan struct{})
 	if !c.ending.CompareAndSwap(nil, &e) {
 		return
 	}
@@ -234,6 +236,7 @@ func (c *conn) endWith(e ending) {
 	default:
 		_ = c.socket.SetWriteDeadline(time.Now().Add(closeWithin))
 	}
+	close(e.cut)
 	c.wake()
 }
 
@@ -244,6 +247,7 @@ func (c *conn) abort() {
 
 // close ends the connection. The reader notices by itself.
 func (c *conn) close(e *ending) {
+	<-e.cut
 	if e.code == 0 || c.socket.broken {
 		_ = c.ws.CloseNow()
 	} else {

@@ -1,6 +1,8 @@
 package watch
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -191,6 +193,33 @@ func TestFreshTokenOfAnotherUsernameCloses4401(t *testing.T) {
 			p.send(`{"token":"` + token + `"}`)
 			p.closes(wire.CloseToken)
 		}
+	})
+}
+
+// lateConn takes a while to cut off what is being written.
+type lateConn struct{ net.Conn }
+
+func (c lateConn) SetWriteDeadline(at time.Time) error {
+	if !at.IsZero() && !at.After(time.Now()) {
+		time.Sleep(time.Second)
+	}
+	return c.Conn.SetWriteDeadline(at)
+}
+
+func TestTheEndIsNotCutOffWithTheWritesBeforeIt(t *testing.T) {
+	run(t, Options{}, func(f *fixture) {
+		f.client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			f.pipes <- lateConn{there}
+			return here, nil
+		}
+		p := f.open("?subscribe=a", "alice")
+		p.next("subscribed")
+		p.send(`{"token":"bad"}`)
+		synctest.Wait() // the reader has asked for the end, and is cutting off
+		f.put("a", `1`) // the pump comes at the same time
+		time.Sleep(2 * time.Second)
+		p.closes(wire.CloseToken)
 	})
 }
 
