@@ -24,7 +24,8 @@ import (
 // names, which is how other versions are tried by hand.
 const EtcdVariable = "DYNCONFIG_TEST_ETCD"
 
-// Etcd is an etcd server with its default limits.
+// Etcd is an etcd server with its default limits. But for benchmarks it leaves it to the system when to write to the disk:
+// what was written survives kill -9 all the same, and etcd gives up what a busy disk does not take within 5 s.
 type Etcd struct {
 	Endpoint string // a unix socket, or with TLS a port of this machine
 
@@ -38,7 +39,7 @@ type Etcd struct {
 // and waits until it serves. It ends with the test.
 func StartEtcd(t testing.TB, args ...string) *Etcd {
 	t.Helper()
-	args = append(slices.Clone(alone), args...)
+	args = slices.Concat(alone, syncing(t), args)
 	if os.Getenv(EtcdVariable) == "" {
 		if e := newContainerEtcd(t, args); e != nil {
 			return e
@@ -56,11 +57,19 @@ var alone = []string{
 	"--heartbeat-interval=10", "--election-timeout=100",
 }
 
+// syncing are the arguments that say whether to wait for the disk.
+func syncing(t testing.TB) []string {
+	if _, measures := t.(*testing.B); measures {
+		return nil
+	}
+	return []string{"--unsafe-no-fsync"}
+}
+
 // StartEtcdTLS is StartEtcd for a process that speaks TLS on a port, with a certificate and a key for 127.0.0.1, and that
 // demands a certificate of the same authority from its clients. Its Endpoint is another one after a restart.
 func StartEtcdTLS(t testing.TB, ca, cert, key string) *Etcd {
 	t.Helper()
-	e := newEtcd(t, directory(t), "test", append(slices.Clone(alone),
+	e := newEtcd(t, directory(t), "test", append(slices.Concat(alone, syncing(t)),
 		"--listen-client-urls=https://127.0.0.1:0", "--advertise-client-urls=https://127.0.0.1:0", "--log-level=info",
 		"--client-cert-auth", "--trusted-ca-file="+ca, "--cert-file="+cert, "--key-file="+key))
 	e.tls = true

@@ -25,7 +25,7 @@ func StartEtcdCluster(t testing.TB, n int, args ...string) EtcdCluster {
 		c[i] = newEtcd(t, dir, name, append([]string{
 			"--listen-peer-urls=" + url, "--initial-advertise-peer-urls=" + url, "--initial-cluster=" + strings.Join(peers, ","),
 			"--heartbeat-interval=50", "--election-timeout=500",
-		}, args...))
+		}, append(syncing(t), args...)...))
 		c[i].launch(t)
 	}
 	for _, e := range c {

@@ -215,30 +215,34 @@ func (c *NatsCluster) Except(one *Nats) *NatsCluster {
 	return &NatsCluster{URL: c.URL, Nodes: slices.DeleteFunc(slices.Clone(c.Nodes), func(n *Nats) bool { return n == one })}
 }
 
-// Leader returns the server that leads a stream.
+// Leader returns the server that leads a stream. One that is not in the cluster may be named a while longer.
 func (c *NatsCluster) Leader(t testing.TB, stream string) *Nats {
 	t.Helper()
-	name := ""
-	until(t, "the stream has no leader", func(ctx context.Context) error {
+	var leader *Nats
+	until(t, "the stream has no leader", func(ctx context.Context) (err error) {
 		for _, n := range c.Nodes {
-			err := n.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+			err = n.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 				s, err := js.Stream(ctx, stream)
 				if err == nil {
-					name = s.CachedInfo().Cluster.Leader
+					leader = c.named(s.CachedInfo().Cluster.Leader)
 				}
 				return err
 			})
-			if err == nil && name != "" {
+			if leader != nil {
 				return nil
 			}
 		}
-		return errors.New("no leader")
+		return errors.Join(errors.New("nobody leads"), err)
 	})
+	return leader
+}
+
+// named returns the server of a name, nil if there is none.
+func (c *NatsCluster) named(name string) *Nats {
 	for _, n := range c.Nodes {
 		if strings.HasSuffix(n.URL, ":"+strings.TrimPrefix(name, "n")) {
 			return n
 		}
 	}
-	t.Fatalf("nobody is %q", name)
 	return nil
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -68,19 +66,4 @@ func (c *RedisCluster) Addrs() []string {
 		addrs[i] = node.Addr
 	}
 	return addrs
-}
-
-// freePort returns a port that nobody listens on and that the system gives to nobody: those above 32767 it hands out.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		port := strconv.Itoa(10_000 + rand.IntN(22_000))
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
-		if err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }

@@ -40,19 +40,26 @@ func build(t testing.TB, name, pkg string) string {
 // at once.
 func cached(t testing.TB, name string) (dir string, unlock func()) {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir = filepath.Join(cache, "dynconfig", "services")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	dir = cache(t)
 	lock, err := fileutil.LockFile(filepath.Join(dir, name+".lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dir, func() { _ = lock.Close() }
+}
+
+// cache is a directory in the user's cache.
+func cache(t testing.TB) string {
+	t.Helper()
+	of, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(of, "dynconfig", "services")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // process is a server that runs until it is killed.
