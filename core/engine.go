@@ -135,7 +135,7 @@ func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) {
 	if err := e.tail.look(ctx, theEnd); err != nil {
 		return nil, err
 	}
-	e.hub = newHub(e.tail)
+	e.hub = newHub(e.tail, o.Authorizer.Generation)
 	return e, nil
 }
 
@@ -164,7 +164,7 @@ func (e *Engine) load(ctx context.Context, x *index) (Revision, error) {
 func (e *Engine) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { e.tail.run(ctx, e.rebuild) })
-	wg.Go(func() { e.hub.run(ctx, e.options.Authorizer.Generation) })
+	wg.Go(func() { e.hub.run(ctx) })
 	wg.Go(func() { e.expiry.run(ctx) })
 	wg.Go(func() { e.compactRegularly(ctx) })
 	wg.Wait()
@@ -192,6 +192,7 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	e.tail.mu.Unlock()
 	err = e.tail.look(ctx, theEnd)
 	e.hub.reset(e.tail.head())
+	e.tail.grew() // what came while the hub still knew the log of before
 	e.tail.policyMoved()
 	return err
 }

@@ -10,7 +10,8 @@ import (
 // hub knows who is interested in what, and hands each commit to those alone: its cost grows with the interested watchers,
 // not with all.
 type hub struct {
-	tail *tail
+	tail       *tail
+	generation func() uint64 // the authorizer's
 
 	mu         sync.Mutex
 	dispatched Revision      // every watcher has been handed its share of the log up to here
@@ -30,15 +31,15 @@ const (
 	bookmarkTicks = 45 * 4 // 45 s, so that a bookmark is never older than 60 s
 )
 
-func newHub(t *tail) *hub {
-	return &hub{tail: t, interests: map[EnvID]*interests{}, watchers: map[*Watcher]struct{}{}, dispatched: t.head()}
+func newHub(t *tail, generation func() uint64) *hub {
+	return &hub{tail: t, generation: generation, interests: map[EnvID]*interests{}, watchers: map[*Watcher]struct{}{}, dispatched: t.head()}
 }
 
-// run dispatches commits as the ring grows, until ctx ends. generation is the authorizer's.
-func (h *hub) run(ctx context.Context, generation func() uint64) {
+// run dispatches commits as the ring grows, until ctx ends.
+func (h *hub) run(ctx context.Context) {
 	ticker := time.NewTicker(hubTick)
 	defer ticker.Stop()
-	h.govern(generation())
+	h.govern()
 	for {
 		select {
 		case <-ctx.Done():
@@ -47,17 +48,18 @@ func (h *hub) run(ctx context.Context, generation func() uint64) {
 			h.catchUp()
 		case <-ticker.C:
 			h.ticks.Add(1)
-			h.govern(generation())
+			h.govern()
 			h.remind()
 		}
 	}
 }
 
-// govern is told the generation of the policy. When it is another one every watcher begins anew, and so will whoever
-// resumes from before this.
-func (h *hub) govern(generation uint64) {
+// govern looks for another policy. When there is one every watcher begins anew, and so will whoever resumes from before
+// this. The generation is read under the lock, lest one of before is taken for a new one.
+func (h *hub) govern() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	generation := h.generation()
 	if h.policy != nil && *h.policy != generation {
 		h.governed = h.dispatched
 		h.restart()
@@ -81,19 +83,25 @@ func (h *hub) outlived(rev Revision) bool {
 
 // catchUp dispatches all that the ring holds beyond the last commit dispatched.
 func (h *hub) catchUp() {
-	for {
-		commits, ok := h.tail.after(h.position())
-		if !ok { // the ring was outrun: every watcher finds out from the index what it missed
-			h.overrun(h.tail.head())
-			continue
-		}
-		if len(commits) == 0 {
-			return
-		}
-		for _, p := range commits {
-			h.dispatch(p)
-		}
+	for h.step() {
 	}
+}
+
+// step dispatches the next commit, and reports whether there was one. It reads the ring under the lock: what was read before a
+// reset is of a log that is no more.
+func (h *hub) step() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	commits, ok := h.tail.after(h.dispatched)
+	if !ok { // the ring was outrun: every watcher finds out from the index what it missed
+		h.overrun(h.tail.head())
+		return true
+	}
+	if len(commits) == 0 {
+		return false
+	}
+	h.dispatch(commits[0])
+	return true
 }
 
 func (h *hub) position() Revision {
@@ -102,12 +110,8 @@ func (h *hub) position() Revision {
 	return h.dispatched
 }
 
+// dispatch hands a commit to those whom it concerns; h.mu is held.
 func (h *hub) dispatch(p *published) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if p.revision <= h.dispatched {
-		return
-	}
 	push := func(s watcherSet) { s.push(p) }
 	for i := range p.changes {
 		c := &p.changes[i]
@@ -133,10 +137,8 @@ func (s watcherSet) push(p *published) {
 	}
 }
 
-// overrun makes every watcher look into the index for what it missed.
+// overrun makes every watcher look into the index for what it missed; h.mu is held.
 func (h *hub) overrun(to Revision) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for w := range h.watchers {
 		w.fallBehind()
 	}

@@ -54,7 +54,7 @@ func (w *Watcher) subscribe(ctx context.Context, s Subscription) error {
 		w.out = append(w.out, *fault)
 		return nil
 	}
-	w.engine.hub.govern(w.engine.options.Authorizer.Generation())
+	w.engine.hub.govern()
 	if w.mu.Lock(); len(w.follows) == 0 { // there is nothing to forget; what is decided from here on counts
 		w.anew.Store(false)
 	}
@@ -170,7 +170,7 @@ func (w *Watcher) reachable(ctx context.Context, st *start) error {
 	if st.from.Sub > 0 {
 		from--
 	}
-	if _, ok := e.tail.after(from); ok || from == e.tail.head() {
+	if _, ok := e.tail.after(from); ok {
 		return nil
 	}
 	if _, err := e.store.Log(ctx, from, 1); err != nil {

@@ -110,6 +110,11 @@ func (t *tail) apply(c Commit) {
 		close(t.ruled)
 		t.ruled = nil
 	}
+	t.grew()
+}
+
+// grew has the hub look into the ring.
+func (t *tail) grew() {
 	select {
 	case t.grown <- struct{}{}:
 	default:
@@ -203,6 +208,9 @@ func (t *tail) interest(key Key) (changed, ruled <-chan struct{}, release func()
 func (t *tail) after(rev Revision) ([]*published, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if rev >= t.head() { // also when the ring is empty, as after the log was loaded anew
+		return nil, true
+	}
 	return t.ring.after(rev)
 }
 
