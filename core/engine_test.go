@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dynconfig/dynconfig/backends/memory"
@@ -320,57 +321,63 @@ func TestAnIdempotencyKeyWritesOnce(t *testing.T) {
 }
 
 func TestListsHoldOnlyWhatMayBeRead(t *testing.T) {
-	w := start(t, core.Options{})
-	for i := range 30 {
-		p := put(fmt.Sprintf("app.k%02d", i), fmt.Sprint(i))
-		if i%3 == 0 {
-			p.SetACL, p.ACL = true, &core.ACL{Read: []string{"bob"}}
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		for i := range 30 {
+			p := put(fmt.Sprintf("app.k%02d", i), fmt.Sprint(i))
+			if i%3 == 0 {
+				p.SetACL, p.ACL = true, &core.ACL{Read: []string{"bob"}}
+			}
+			w.write(t, "root", p)
 		}
-		w.write(t, "root", p)
-	}
-	w.write(t, "root", put("apple", "1"))
-	var names []string
-	f := core.Filter{Kind: core.KindKey, Namespace: "app", Limit: 4, Values: true}
-	for {
-		l, err := w.List(w.ctx, as("bob"), f)
-		if err != nil {
-			t.Fatal(err)
+		w.write(t, "root", put("apple", "1"))
+		var names []string
+		f := core.Filter{Kind: core.KindKey, Namespace: "app", Limit: 4, Values: true}
+		for {
+			l, err := w.List(w.ctx, as("bob"), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Total != 10 || len(l.Items) != len(l.Names) {
+				t.Fatalf("got %+v", l)
+			}
+			names = append(names, l.Names...)
+			if f.After = l.Next; l.Next == "" {
+				break
+			}
 		}
-		if l.Total != 10 || len(l.Items) != len(l.Names) {
-			t.Fatalf("got %+v", l)
+		if len(names) != 10 || !slices.IsSorted(names) {
+			t.Errorf("got %v", names)
 		}
-		names = append(names, l.Names...)
-		if f.After = l.Next; l.Next == "" {
-			break
+		l, err := w.GetMany(w.ctx, as("bob"), core.KindKey, []string{"app.k03", "app.k01", "nope"})
+		if err != nil || !slices.Equal(l.Names, []string{"app.k03"}) {
+			t.Errorf("got %+v, %v", l.Names, err)
 		}
-	}
-	if len(names) != 10 || !slices.IsSorted(names) {
-		t.Errorf("got %v", names)
-	}
-	l, err := w.GetMany(w.ctx, as("bob"), core.KindKey, []string{"app.k03", "app.k01", "nope"})
-	if err != nil || !slices.Equal(l.Names, []string{"app.k03"}) {
-		t.Errorf("got %+v, %v", l.Names, err)
-	}
+	})
 }
 
 func TestAHeldReadWakesWhenTheKeyChanges(t *testing.T) {
-	w := start(t, core.Options{})
-	w.write(t, "root", put("k", "1"))
-	got := make(chan core.Item, 1)
-	go func() {
-		it, _ := w.Get(w.ctx, as("root"), core.Read{Kind: core.KindKey, Name: "k", Since: ptr(int64(1)), Wait: time.Minute})
-		got <- it
-	}()
-	w.write(t, "root", put("k", "2"))
-	if it := <-got; it.Entry.Version != 2 {
-		t.Errorf("got %+v", it)
-	}
-	it, err := w.Get(w.ctx, as("root"), core.Read{Kind: core.KindKey, Name: "k", Since: ptr(int64(2)), Wait: time.Millisecond})
-	if err != nil || !it.NotModified {
-		t.Errorf("got %+v, %v, want not modified", it, err)
-	}
-	it, err = w.Get(w.ctx, as("root"), core.Read{Kind: core.KindKey, Name: "k", Since: ptr(int64(7))})
-	if err != nil || it.NotModified {
-		t.Errorf("a number above the version: got %+v, %v, want the value", it, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		w.write(t, "root", put("k", "1"))
+		got := make(chan core.Item, 1)
+		go func() {
+			it, _ := w.Get(w.ctx, as("root"), core.Read{Kind: core.KindKey, Name: "k", Since: ptr(int64(1)), Wait: time.Minute})
+			got <- it
+		}()
+		synctest.Wait() // until it is held
+		begin := time.Now()
+		w.write(t, "root", put("k", "2"))
+		if it := <-got; it.Entry.Version != 2 || time.Since(begin) > 0 {
+			t.Errorf("got %+v after %v, want it at once", it, time.Since(begin))
+		}
+		it, err := w.Get(w.ctx, as("root"), core.Read{Kind: core.KindKey, Name: "k", Since: ptr(int64(2)), Wait: time.Millisecond})
+		if err != nil || !it.NotModified {
+			t.Errorf("got %+v, %v, want not modified", it, err)
+		}
+		it, err = w.Get(w.ctx, as("root"), core.Read{Kind: core.KindKey, Name: "k", Since: ptr(int64(7))})
+		if err != nil || it.NotModified {
+			t.Errorf("a number above the version: got %+v, %v, want the value", it, err)
+		}
+	})
 }

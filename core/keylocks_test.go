@@ -49,18 +49,20 @@ func TestAnIdempotentWriteSucceedsAmongUnconditionalWriters(t *testing.T) {
 }
 
 func TestWritersOfOneKeyWithIdempotencyKeysAllSucceed(t *testing.T) {
-	w := start(t, core.Options{})
-	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() {
-			req := core.Request{Writes: []core.Write{put("k", fmt.Sprint(i))}, Idempotency: fmt.Sprint(i)}
-			if _, err := w.Write(w.ctx, as("root"), req); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if it, err := w.read("root", "k"); err != nil || it.Entry.Version != 200 {
-		t.Errorf("got version %d, %v, want 200", it.Entry.Version, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Go(func() {
+				req := core.Request{Writes: []core.Write{put("k", fmt.Sprint(i))}, Idempotency: fmt.Sprint(i)}
+				if _, err := w.Write(w.ctx, as("root"), req); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if it, err := w.read("root", "k"); err != nil || it.Entry.Version != 200 {
+			t.Errorf("got version %d, %v, want 200", it.Entry.Version, err)
+		}
+	})
 }

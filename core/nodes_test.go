@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -83,7 +84,10 @@ func TestWatchersOnEveryNodeSeeEveryVersionOnce(t *testing.T) {
 				w := []*world{a, b}[i%2]
 				wg.Go(func() {
 					for n := range each {
-						w.write(t, "root", put(fmt.Sprintf("k%d", n%5), fmt.Sprint(n)))
+						p := put(fmt.Sprintf("k%d", n%5), fmt.Sprint(n))
+						if _, err := w.Write(w.ctx, as("root"), core.Request{Writes: []core.Write{p}}); err != nil {
+							t.Error(err)
+						}
 					}
 				})
 			}
@@ -103,36 +107,44 @@ func TestWatchersOnEveryNodeSeeEveryVersionOnce(t *testing.T) {
 }
 
 func TestANodeThatCompactionOvertookLoadsAnew(t *testing.T) {
-	one, two := shared(true)
-	a := startOn(t, one, core.Options{})
-	b := startOn(t, two, core.Options{Poll: 200 * time.Millisecond})
-	s := b.stream(t, "root")
-	s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Snapshot: true})
-	s.expect("subscribed", "bookmark synced")
-	for i := range 50 {
-		a.write(t, "root", put(fmt.Sprintf("k%d", i%3), fmt.Sprint(i)))
-	}
-	if err := one.Store.Compact(a.ctx, 50, 1); err != nil {
-		t.Fatal(err)
-	}
-	a.write(t, "root", put("last", "1"))
-	held := map[string]int64{}
-	for held["last"] == 0 {
-		switch ev := s.next(); ev.Kind {
-		case core.EventReset:
-			clear(held)
-		case core.EventUpdate:
-			held[ev.Key] = ev.Version
+	synctest.Test(t, func(t *testing.T) {
+		one, two := shared(true)
+		a := startOn(t, one, core.Options{})
+		b := startOn(t, two, core.Options{Poll: 200 * time.Millisecond})
+		s := b.stream(t, "root")
+		s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Snapshot: true})
+		s.expect("subscribed", "bookmark synced")
+		for i := range 50 {
+			a.write(t, "root", put(fmt.Sprintf("k%d", i%3), fmt.Sprint(i)))
 		}
-	}
-	if held["k0"] != 17 || held["k1"] != 17 || held["k2"] != 16 {
-		t.Errorf("got %v", held)
-	}
-	r := a.stream(t, "root")
-	r.w.Subscribe(core.Subscription{Patterns: []string{"k0"}, SinceRevision: core.Position{Epoch: a.Epoch(), Revision: 3}.String()})
-	if it, err := b.read("root", "k1"); err != nil || it.Entry.Version != 17 {
-		t.Errorf("got %+v, %v", it, err)
-	}
+		if err := one.Store.Compact(a.ctx, 50, 1); err != nil {
+			t.Fatal(err)
+		}
+		a.write(t, "root", put("last", "1"))
+		held, resets := map[string]int64{}, 0
+		for held["last"] == 0 {
+			switch ev := s.next(); ev.Kind {
+			case core.EventReset:
+				resets++
+				clear(held)
+			case core.EventUpdate:
+				held[ev.Key] = ev.Version
+			}
+		}
+		if held["k0"] != 17 || held["k1"] != 17 || held["k2"] != 16 || resets != 1 {
+			t.Errorf("got %v after %d resets", held, resets)
+		}
+		r := a.stream(t, "root") // this node still has in memory what the store dropped
+		r.w.Subscribe(core.Subscription{Patterns: []string{"k0"}, SinceRevision: core.Position{Epoch: a.Epoch(), Revision: 3}.String()})
+		r.expect("subscribed")
+		for version := 2; version <= 17; version++ {
+			r.expect(fmt.Sprint("update k0 ", version))
+		}
+		r.expect("bookmark synced")
+		if it, err := b.read("root", "k1"); err != nil || it.Entry.Version != 17 {
+			t.Errorf("got %+v, %v", it, err)
+		}
+	})
 }
 
 // away is a store whose Commit does its work and then says that it does not know.
@@ -165,9 +177,6 @@ func TestAWriteWhoseOutcomeIsUnknownIsAppliedOnce(t *testing.T) {
 }
 
 func TestAHeldReadEndsWhenItsKeyOrItsRightIsGone(t *testing.T) {
-	w := start(t, core.Options{})
-	p := put("k", "1")
-	p.SetACL, p.ACL = true, &core.ACL{Read: []string{"bob"}}
 	for _, c := range []struct {
 		name string
 		do   core.Write
@@ -177,16 +186,23 @@ func TestAHeldReadEndsWhenItsKeyOrItsRightIsGone(t *testing.T) {
 		{"key", core.Write{Op: core.WriteDelete, Kind: core.KindKey, Name: "k"}, core.ErrNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			version := w.write(t, "root", p).Written[0].Version
-			got := make(chan error, 1)
-			go func() {
-				_, err := w.Get(w.ctx, as("bob"), core.Read{Kind: core.KindKey, Name: "k", Since: &version, Wait: time.Minute})
-				got <- err
-			}()
-			w.write(t, "root", c.do)
-			if err := <-got; !errors.Is(err, c.want) {
-				t.Errorf("got %v, want %v", err, c.want)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				w := start(t, core.Options{})
+				p := put("k", "1")
+				p.SetACL, p.ACL = true, &core.ACL{Read: []string{"bob"}}
+				version := w.write(t, "root", p).Written[0].Version
+				got := make(chan error, 1)
+				go func() {
+					_, err := w.Get(w.ctx, as("bob"), core.Read{Kind: core.KindKey, Name: "k", Since: &version, Wait: time.Minute})
+					got <- err
+				}()
+				synctest.Wait() // until it is held
+				begin := time.Now()
+				w.write(t, "root", c.do)
+				if err := <-got; !errors.Is(err, c.want) || time.Since(begin) > 0 {
+					t.Errorf("got %v after %v, want %v at once", err, time.Since(begin), c.want)
+				}
+			})
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -84,28 +85,30 @@ func TestAResumeFromBeforeAnotherPolicyStartsOver(t *testing.T) {
 }
 
 func TestWhatAnotherMaySeeIsToldToTheAdminsOfEachItem(t *testing.T) {
-	w := start(t, core.Options{})
-	lists := func(name string, read, admin []string) {
-		write := put(name, "1")
-		write.SetACL, write.ACL = true, &core.ACL{Read: read, Admin: admin}
-		w.write(t, "root", write)
-	}
-	lists("a", []string{"bob"}, []string{"ann"})
-	lists("b", []string{"bob"}, nil)
-	lists("c", []string{"ann"}, []string{"ann"})
-	for caller, names := range map[string]string{"root": "a b", "ann": "a", "bob": "a b"} {
-		l, err := w.List(w.ctx, as(caller), core.Filter{Kind: core.KindKey, Principal: "bob"})
-		if got := strings.Join(l.Names, " "); err != nil || got != names || l.Total != len(l.Names) {
-			t.Errorf("what bob may read, for %s: %q of %d, %v; want %q", caller, got, l.Total, err, names)
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		lists := func(name string, read, admin []string) {
+			write := put(name, "1")
+			write.SetACL, write.ACL = true, &core.ACL{Read: read, Admin: admin}
+			w.write(t, "root", write)
 		}
-	}
-	_, err := w.List(w.ctx, as("eve"), core.Filter{Kind: core.KindKey, Principal: "bob"})
-	want(t, err, core.ErrForbidden)
-	_, err = w.List(w.ctx, as("root"), core.Filter{Kind: core.KindKey, Principal: "b*"})
-	want(t, err, core.ErrInvalid)
-	if l, err := w.List(w.ctx, as("root"), core.Filter{Kind: core.KindKey, Principal: "bob", Namespace: "empty"}); err != nil || l.Names == nil || len(l.Names) > 0 {
-		t.Errorf("of an empty namespace: %+v, %v", l, err)
-	}
+		lists("a", []string{"bob"}, []string{"ann"})
+		lists("b", []string{"bob"}, nil)
+		lists("c", []string{"ann"}, []string{"ann"})
+		for caller, names := range map[string]string{"root": "a b", "ann": "a", "bob": "a b"} {
+			l, err := w.List(w.ctx, as(caller), core.Filter{Kind: core.KindKey, Principal: "bob"})
+			if got := strings.Join(l.Names, " "); err != nil || got != names || l.Total != len(l.Names) {
+				t.Errorf("what bob may read, for %s: %q of %d, %v; want %q", caller, got, l.Total, err, names)
+			}
+		}
+		_, err := w.List(w.ctx, as("eve"), core.Filter{Kind: core.KindKey, Principal: "bob"})
+		want(t, err, core.ErrForbidden)
+		_, err = w.List(w.ctx, as("root"), core.Filter{Kind: core.KindKey, Principal: "b*"})
+		want(t, err, core.ErrInvalid)
+		if l, err := w.List(w.ctx, as("root"), core.Filter{Kind: core.KindKey, Principal: "bob", Namespace: "empty"}); err != nil || l.Names == nil || len(l.Names) > 0 {
+			t.Errorf("of an empty namespace: %+v, %v", l, err)
+		}
+	})
 }
 
 func TestAQuestionIsAskedOfAnItemAsItIs(t *testing.T) {

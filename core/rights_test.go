@@ -189,9 +189,11 @@ func TestAFreshTokenWithTheSameRightsChangesNothing(t *testing.T) {
 	s.w.Subscribe(sub("*"))
 	s.expect("subscribed")
 	s.w.Renew(&core.Subject{Username: "bob", Claims: map[string]any{"exp": json.Number("2"), "iat": json.Number("1"), "jti": "x"}}, core.Alike)
-	s.w.Renew(&core.Subject{Username: "bob", Claims: map[string]any{"team": "x"}}, func(*core.Subject, *core.Subject) bool { return true })
 	w.write(t, "root", put("k", "1"))
 	s.expect("update k 1")
+	s.w.Renew(&core.Subject{Username: "bob", Claims: map[string]any{"team": "x"}}, func(*core.Subject, *core.Subject) bool { return true })
+	w.write(t, "root", put("k", "2"))
+	s.expect("update k 2")
 }
 
 func TestAPolicyThatDeniesWatchingEndsTheStreamsThatItDenies(t *testing.T) {
@@ -232,7 +234,7 @@ func TestAnACLChangeOfOneKeyAsksThoseAloneWhoWatchIt(t *testing.T) {
 	policy := &claimed{}
 	w := start(t, core.Options{Authorizer: policy})
 	w.write(t, "root", put("app.k", "1"))
-	concerned := map[string]*stream{}
+	concerned, others := map[string]*stream{}, map[string]*stream{}
 	for i, pattern := range []string{"app.k", "app.*", "*", "app.l", "ap.*", "app.k.*", "team/*", "app"} {
 		name := fmt.Sprintf("user%d", i)
 		s := w.stream(t, name)
@@ -240,6 +242,8 @@ func TestAnACLChangeOfOneKeyAsksThoseAloneWhoWatchIt(t *testing.T) {
 		s.expect("subscribed")
 		if i < 3 {
 			concerned[name] = s
+		} else {
+			others[name] = s
 		}
 	}
 	last := w.stream(t, "last")
@@ -249,6 +253,10 @@ func TestAnACLChangeOfOneKeyAsksThoseAloneWhoWatchIt(t *testing.T) {
 	w.write(t, "root", core.Write{Op: core.WritePatch, Kind: core.KindKey, Name: "app.k", SetACL: true, ACL: &core.ACL{Read: []string{"eve"}}})
 	for _, s := range concerned {
 		s.expect("revoked app.k")
+	}
+	w.Stats() // waits for the hub, which has told all whom it tells
+	for _, s := range others {
+		s.expectNothing()
 	}
 	asked := policy.counted()
 	for name, n := range asked {
@@ -265,6 +273,10 @@ func TestAnACLChangeOfOneKeyAsksThoseAloneWhoWatchIt(t *testing.T) {
 	for name, s := range concerned {
 		s.until(core.EventBookmark)
 		delete(concerned, name)
+	}
+	w.Stats()
+	for _, name := range []string{"user4", "user6", "user7"} {
+		others[name].expectNothing()
 	}
 	asked = policy.counted()
 	for _, name := range []string{"user4", "user6", "user7"} {

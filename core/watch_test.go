@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -23,7 +24,7 @@ type stream struct {
 func (w *world) stream(t testing.TB, who string) *stream {
 	t.Helper()
 	s := &stream{t: t, wake: make(chan struct{}, 1), ctx: w.ctx}
-	watcher, err := w.Watch(w.ctx, as(who), func() { s.wake <- struct{}{} })
+	watcher, err := w.Watch(w.ctx, as(who), s.notify)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,10 +33,21 @@ func (w *world) stream(t testing.TB, who string) *stream {
 	return s
 }
 
+// notify does not wait: one who has not looked yet will.
+func (s *stream) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// patience is how long what must come is waited for: not how long it may take.
+const patience = 2 * time.Minute
+
 // next waits for one event.
 func (s *stream) next() core.Event {
 	s.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		ev, ok, err := s.w.Next(s.ctx)
 		if err != nil {
@@ -55,7 +67,7 @@ func (s *stream) next() core.Event {
 // end waits for the error that ends the stream; no event may come before it.
 func (s *stream) end() error {
 	s.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		ev, ok, err := s.w.Next(s.ctx)
 		if err != nil {
@@ -97,6 +109,14 @@ func (s *stream) expect(lines ...string) []core.Event {
 		}
 	}
 	return events
+}
+
+// expectNothing looks once.
+func (s *stream) expectNothing() {
+	s.t.Helper()
+	if ev, ok, err := s.w.Next(s.ctx); ok || err != nil {
+		s.t.Fatalf("got %s, %v, want nothing", line(ev), err)
+	}
 }
 
 func line(ev core.Event) string {
@@ -199,19 +219,26 @@ func TestASnapshotIsFollowedWithoutAGap(t *testing.T) {
 	for i := range 500 {
 		w.write(t, "root", put(fmt.Sprintf("app.k%03d", i), "0"))
 	}
-	stop, done := make(chan struct{}), make(chan struct{})
+	// The writer is never so far ahead of a watcher that it would be conflated, and goes on meanwhile.
+	due, done := make(chan struct{}, 1000), make(chan struct{})
 	go func() {
 		defer close(done)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-				_, _ = w.Write(w.ctx, as("root"), core.Request{Writes: []core.Write{put(fmt.Sprintf("app.k%03d", i%500), "1")}})
+		i := 0
+		for range due {
+			if _, err := w.Write(w.ctx, as("root"), core.Request{Writes: []core.Write{put(fmt.Sprintf("app.k%03d", i%500), "1")}}); err != nil {
+				t.Error(err)
 			}
+			i++
 		}
 	}()
+	defer func() {
+		close(due)
+		<-done
+	}()
 	for range 20 {
+		for range cap(due) - len(due) {
+			due <- struct{}{}
+		}
 		s := w.stream(t, "root")
 		s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Snapshot: true})
 		held := map[string]int64{}
@@ -226,6 +253,7 @@ func TestASnapshotIsFollowedWithoutAGap(t *testing.T) {
 			t.Fatalf("a snapshot holds %d keys, want 500", len(held))
 		}
 		for range 200 {
+			due <- struct{}{}
 			ev := s.next()
 			if ev.Version != held[ev.Key]+1 {
 				t.Fatalf("%s went from version %d to %d", ev.Key, held[ev.Key], ev.Version)
@@ -234,8 +262,6 @@ func TestASnapshotIsFollowedWithoutAGap(t *testing.T) {
 		}
 		s.w.Close()
 	}
-	close(stop)
-	<-done
 }
 
 func TestSinceVersionSendsWhatIsNewer(t *testing.T) {
@@ -435,15 +461,23 @@ func TestARevisionOutOfReachResets(t *testing.T) {
 }
 
 func TestWatchersHearOfExpiryWithinASecond(t *testing.T) {
-	w := start(t, core.Options{})
-	s := w.stream(t, "root")
-	s.w.Subscribe(sub("*"))
-	s.expect("subscribed")
-	p := put("k", "1")
-	p.SetTTL, p.TTL = true, time.Second
-	w.write(t, "root", p)
-	s.expect("update k 1", "expired k 2")
-	if i := slices.IndexFunc(w.audit.all(), func(a core.AuditEntry) bool { return a.Action == "expire" }); i < 0 {
-		t.Error("expiry left no audit entry")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		s := w.stream(t, "root")
+		s.w.Subscribe(sub("*"))
+		s.expect("subscribed")
+		p := put("k", "1")
+		p.SetTTL, p.TTL = true, time.Second
+		w.write(t, "root", p)
+		s.expect("update k 1")
+		over := time.Now().Add(p.TTL)
+		s.expect("expired k 2")
+		if late := time.Since(over); late < 0 || late > time.Second {
+			t.Errorf("told %v after the instant", late)
+		}
+		synctest.Wait() // for the audit
+		if i := slices.IndexFunc(w.audit.all(), func(a core.AuditEntry) bool { return a.Action == "expire" }); i < 0 {
+			t.Error("expiry left no audit entry")
+		}
+	})
 }
