@@ -93,7 +93,7 @@ func (b *Bus) watch(ctx context.Context, hints chan core.Hint) {
 	keys := b.store.keys
 	events := b.store.client.Watch(ctx, keys.log(0), clientv3.WithRange(keys.logEnd()), clientv3.WithFilterDelete(), clientv3.WithCreatedNotify())
 	for r := range events {
-		if r.Canceled || r.Err() != nil {
+		if r.Canceled || r.Err() != nil || over(left) { // etcd's client goes on at the next member without a word
 			return
 		}
 		if r.Created {
@@ -102,6 +102,16 @@ func (b *Bus) watch(ctx context.Context, hints chan core.Hint) {
 		for _, e := range r.Events {
 			announce(hints, e.Kv.Key, e.Kv.Value)
 		}
+	}
+}
+
+// over reports whether a member was left.
+func over(left <-chan struct{}) bool {
+	select {
+	case <-left:
+		return true
+	default:
+		return false
 	}
 }
 

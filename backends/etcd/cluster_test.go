@@ -24,10 +24,11 @@ type trio struct {
 
 func (m *trio) connect(t testing.TB, prefix string) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), Config{Endpoints: m.Endpoints(), Options: Options{Prefix: prefix}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var b *core.Backend
+	insist(t, func() (err error) { // a leader may be about to be elected
+		b, err = Open(t.Context(), Config{Endpoints: m.Endpoints(), Options: Options{Prefix: prefix, Timeout: patient}})
+		return err
+	})
 	m.of.Store(b, prefix)
 	return b
 }
@@ -141,13 +142,18 @@ func (m *trio) needsMajority(t *testing.T) {
 	for _, e := range m.EtcdCluster[1:] {
 		e.Kill(t)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if _, err := b.Store.Commit(ctx, core.Txn{Meta: core.Meta{ID: "during"}, Ops: []core.Op{op("k", []byte("2"))}}); !errors.Is(err, core.ErrUnavailable) {
-		t.Errorf("Commit without a majority: got %v, want unavailable", err)
-	}
-	if _, err := b.Store.Sync(ctx); !errors.Is(err, core.ErrUnavailable) {
-		t.Errorf("Sync without a majority: got %v, want unavailable", err)
+	for name, call := range map[string]func(context.Context) error{
+		"Commit": func(ctx context.Context) error {
+			_, err := b.Store.Commit(ctx, core.Txn{Meta: core.Meta{ID: "during"}, Ops: []core.Op{op("k", []byte("2"))}})
+			return err
+		},
+		"Sync": func(ctx context.Context) error { _, err := b.Store.Sync(ctx); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if err := call(ctx); !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("%s without a majority: got %v, want unavailable", name, err)
+		}
+		cancel()
 	}
 	var starts sync.WaitGroup
 	for _, e := range m.EtcdCluster[1:] {
@@ -160,17 +166,30 @@ func (m *trio) needsMajority(t *testing.T) {
 }
 
 // persist commits, again and again while the outcome is unknown.
-func persist(t *testing.T, s core.Store, id string, ops ...core.Op) core.Commit {
+func persist(t *testing.T, s core.Store, id string, ops ...core.Op) (c core.Commit) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for {
-		c, err := s.Commit(ctx, core.Txn{Meta: core.Meta{ID: id}, Ops: ops})
+	insist(t, func() (err error) {
+		c, err = s.Commit(t.Context(), core.Txn{Meta: core.Meta{ID: id}, Ops: ops})
+		return err
+	})
+	return c
+}
+
+// insist calls again and again while the answer is that the store is unavailable.
+func insist(t testing.TB, call func() error) {
+	t.Helper()
+	for end := time.After(2 * patient); ; {
+		err := call()
 		if err == nil {
-			return c
+			return
 		}
-		if !errors.Is(err, core.ErrUnavailable) || ctx.Err() != nil {
+		if !errors.Is(err, core.ErrUnavailable) {
 			t.Fatal(err)
+		}
+		select {
+		case <-end:
+			t.Fatal(err)
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

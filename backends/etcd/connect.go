@@ -36,7 +36,11 @@ const (
 
 // Open connects to etcd and returns the backend. Closing the backend closes the connection.
 func Open(ctx context.Context, c Config) (*core.Backend, error) {
-	if err := c.check(); err != nil {
+	err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	if c.Options, err = c.withDefaults(); err != nil {
 		return nil, err
 	}
 	if err := c.reach(ctx); err != nil {
@@ -66,9 +70,9 @@ func Open(ctx context.Context, c Config) (*core.Backend, error) {
 func (c Config) client(ctx context.Context) clientv3.Config {
 	return clientv3.Config{
 		Endpoints: c.Endpoints, TLS: c.TLS, Context: context.WithoutCancel(ctx),
-		DialTimeout: defaultTimeout, DialKeepAliveTime: quiet, DialKeepAliveTimeout: silent,
+		DialTimeout: c.Timeout, DialKeepAliveTime: quiet, DialKeepAliveTimeout: silent,
 		PermitWithoutStream: true, Logger: zap.NewNop(),
-		MaxCallSendMsgSize: c.Request.withDefaults().Bytes + 512<<10, // etcd's own room for what is around a request
+		MaxCallSendMsgSize: c.Request.Bytes + 512<<10, // etcd's own room for what is around a request
 		DialOptions:        []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: defaultTimeout})},
 	}
 }
@@ -83,7 +87,7 @@ func (c Config) reach(ctx context.Context) error {
 		return c.unreachable(fault(err))
 	}
 	defer func() { _ = client.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	var reason error
 	for {
@@ -149,6 +153,5 @@ func (c Config) check() error {
 	case (c.User == "") != (c.Password == ""):
 		return core.Errorf(core.ErrInvalid, "etcd user and password belong together")
 	}
-	_, err := c.withDefaults()
-	return err
+	return nil
 }

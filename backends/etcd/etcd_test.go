@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
@@ -25,6 +26,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// patient is how long a call may take in tests that are not about that: longer than a busy machine stands still.
+const patient = time.Minute
+
 // deployments opens backends, each below a prefix of its own on one server, and remembers where they are.
 type deployments struct {
 	server *services.Etcd
@@ -39,7 +43,7 @@ type deployment struct {
 
 func (d *deployments) connect(t testing.TB, at deployment) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), Config{Endpoints: []string{at.server.Endpoint}, Options: Options{Prefix: at.prefix}})
+	b, err := Open(t.Context(), Config{Endpoints: []string{at.server.Endpoint}, Options: Options{Prefix: at.prefix, Timeout: patient}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (m *members) leave(at int) {
 		return
 	}
 	m.at, m.since = (at+1)%len(m.endpoints), time.Now()
-	m.client.SetEndpoints(m.endpoints[m.at])
-	close(m.left)
+	close(m.left) // first, so that whatever the next member says comes after it
 	m.left = make(chan struct{})
+	m.client.SetEndpoints(m.endpoints[m.at])
 }

@@ -18,6 +18,7 @@ import (
 
 func openAt(t *testing.T, e *services.Etcd, o Options) (*core.Backend, *Store) {
 	t.Helper()
+	o.Timeout = patient
 	b, err := Open(t.Context(), Config{Endpoints: []string{e.Endpoint}, Options: o})
 	if err != nil {
 		t.Fatal(err)

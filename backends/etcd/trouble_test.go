@@ -185,15 +185,13 @@ func TestStatusNoticesThatEtcdWasSetBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Start(t)
-	for {
-		st, err := s.Status(t.Context())
-		if errors.Is(err, core.ErrUnavailable) {
-			continue // the connection is not there yet
-		}
-		if err != nil || st.Epoch == before || st.Head != 0 {
-			t.Errorf("got %+v and %v, want another epoch than %q and no head", st, err, before)
-		}
-		break
+	var st core.Status
+	insist(t, func() (err error) { // the connection may not be there yet
+		st, err = s.Status(t.Context())
+		return err
+	})
+	if st.Epoch == before || st.Head != 0 {
+		t.Errorf("got %+v, want another epoch than %q and no head", st, before)
 	}
 	load(t, s)
 	if c := persist(t, s, "first", op("k", []byte("2"))); c.Revision != 1 {
