@@ -60,7 +60,7 @@ func newContainer(t testing.TB, c container) *container {
 		return nil
 	}
 	t.Logf("a container of %s", c.Image)
-	c.program, c.At = program, freePort(t)
+	c.program, c.At = program, FreePort(t)
 	c.launch(t)
 	return &c
 }

@@ -33,7 +33,7 @@ func StartNats(t testing.TB, settings ...string) *Nats {
 	t.Helper()
 	n := newContainerNats(t, settings)
 	if n == nil {
-		n = newNats(t, freePort(t), settings...)
+		n = newNats(t, FreePort(t), settings...)
 	}
 	n.Start(t)
 	return n
@@ -43,7 +43,7 @@ func StartNats(t testing.TB, settings ...string) *Nats {
 // certificate of the same authority from its clients.
 func StartNatsTLS(t testing.TB, ca, certificate, key string, settings ...string) *Nats {
 	t.Helper()
-	n := newNats(t, freePort(t), append([]string{fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }", certificate, key, ca)}, settings...)...)
+	n := newNats(t, FreePort(t), append([]string{fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }", certificate, key, ca)}, settings...)...)
 	n.URL = strings.Replace(n.URL, "nats://", "tls://", 1)
 	n.options = []nats.Option{nats.RootCAs(ca), nats.ClientCert(certificate, key)}
 	n.Start(t)
@@ -182,10 +182,10 @@ func StartNatsCluster(t testing.TB) *NatsCluster {
 	c := &NatsCluster{}
 	var routes, urls []string
 	for range nodes {
-		routes = append(routes, freePort(t))
+		routes = append(routes, FreePort(t))
 	}
 	for _, route := range routes {
-		n := newNats(t, freePort(t), fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%s\", routes: [ nats://127.0.0.1:%s ] }",
+		n := newNats(t, FreePort(t), fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%s\", routes: [ nats://127.0.0.1:%s ] }",
 			route, strings.Join(routes, ", nats://127.0.0.1:")))
 		c.Nodes, urls = append(c.Nodes, n), append(urls, n.URL)
 	}

@@ -17,9 +17,9 @@ const (
 	ports     = 4_000
 )
 
-// freePort returns a port on which nobody listens. Until the test ends no other test is given it, in this process or in
+// FreePort returns a port on which nobody listens. Until the test ends no other test is given it, in this process or in
 // another one: neither before the server listens, nor while it is down.
-func freePort(t testing.TB) string {
+func FreePort(t testing.TB) string {
 	t.Helper()
 	dir := cache(t)
 	for range 1000 {

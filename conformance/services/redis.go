@@ -48,7 +48,7 @@ func StartRedis(t testing.TB, settings ...string) *Redis {
 // PEM files; roots are what a client trusts, rights what the user may do.
 func StartRedisTLS(t testing.TB, certificate, key string, roots *x509.CertPool, username, password string, rights ...string) *Redis {
 	t.Helper()
-	port := freePort(t)
+	port := FreePort(t)
 	o := redis.Options{
 		Addr: net.JoinHostPort("127.0.0.1", port), Username: username, Password: password,
 		TLSConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},

@@ -27,7 +27,7 @@ func StartRedisCluster(t testing.TB) *RedisCluster {
 	c := &RedisCluster{}
 	var ports, buses [clusterNodes]string
 	for i := range clusterNodes {
-		ports[i], buses[i] = freePort(t), freePort(t)
+		ports[i], buses[i] = FreePort(t), FreePort(t)
 		c.Nodes = append(c.Nodes, startRedis(t, directory(t), redis.Options{Addr: net.JoinHostPort("127.0.0.1", ports[i])},
 			"--bind", "127.0.0.1", "--port", ports[i], "--cluster-enabled", "yes", "--cluster-port", buses[i], "--cluster-node-timeout", "1000"))
 	}
