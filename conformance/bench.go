@@ -33,13 +33,13 @@ func Bench(b *testing.B, open Opener, o Options) {
 		b.Run(m.name, func(b *testing.B) {
 			s := newSubject(b, open, o)
 			b.ReportAllocs()
-			m.run(b, s.Backend)
+			m.run(b, s.origin)
 		})
 	}
 	if (needsBus|needsPeer)&^abilities(b, open, o) == 0 {
 		b.Run("hint of a commit", func(b *testing.B) {
 			s := newSubject(b, open, o)
-			hints(b, s.peer(b), s.Backend)
+			hints(b, s.another(b), s.origin)
 		})
 	}
 }

@@ -23,11 +23,11 @@ func budget(t testing.TB, usual time.Duration) time.Duration {
 	return d
 }
 
-// seeds runs f with 1, 2, 3 … until the budget is used up or f failed, and at least once.
-func seeds(t testing.TB, usual time.Duration, f func(seed uint64)) {
+// seeds runs f with 1, 2, 3 … until the budget is used up or f failed, and with least of them in any case.
+func seeds(t testing.TB, usual time.Duration, least uint64, f func(seed uint64)) {
 	t.Helper()
 	end := time.Now().Add(budget(t, usual))
-	for seed := uint64(1); seed == 1 || time.Now().Before(end); seed++ {
+	for seed := uint64(1); seed <= least || time.Now().Before(end); seed++ {
 		f(seed)
 		if t.Failed() {
 			t.Fatalf("with seed %d", seed)

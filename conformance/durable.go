@@ -74,7 +74,7 @@ func survivesKill(t testing.TB, s *subject) {
 	for range kills {
 		head := status(t, s.Backend).Head
 		reach(t, s.Backend, head+20)
-		s.o.Break(t, s.Backend)
+		s.shake(t)
 	}
 	reach(t, s.Backend, status(t, s.Backend).Head+20)
 	stop()
@@ -99,15 +99,7 @@ func survivesKill(t testing.TB, s *subject) {
 func reach(t testing.TB, b *core.Backend, r core.Revision) {
 	t.Helper()
 	for {
-		var st core.Status
-		err := insist(t.Context(), func() (err error) {
-			st, err = b.Store.Status(t.Context())
-			return err
-		})
-		if err != nil {
-			t.Fatalf("Status: %v", err)
-		}
-		if st.Head >= r || t.Failed() {
+		if status(t, b).Head >= r || t.Failed() {
 			return
 		}
 	}

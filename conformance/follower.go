@@ -29,7 +29,9 @@ func follow(t testing.TB, engines []*core.Engine, first int, roams bool) *follow
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	ready := make(chan struct{})
+	began := sync.OnceFunc(func() { close(ready) })
 	wg.Go(func() {
+		defer began()
 		r := rand.New(rand.NewPCG(uint64(first), 7))
 		sub := core.Subscription{Patterns: []string{"stress.*"}, Snapshot: true, Every: true}
 		for node := first; ctx.Err() == nil; node++ {
@@ -37,13 +39,14 @@ func follow(t testing.TB, engines []*core.Engine, first int, roams bool) *follow
 			if roams {
 				stay = 20 + r.IntN(100)
 			}
-			err := f.stay(ctx, engines[node%len(engines)], sub, stay, ready)
+			err := f.stay(ctx, engines[node%len(engines)], sub, stay, began)
 			if err != nil && ctx.Err() == nil && !errors.Is(err, core.ErrUnavailable) {
 				f.fail(err)
 				return
 			}
-			ready = nil
-			sub = core.Subscription{Patterns: sub.Patterns, SinceRevision: f.pos.String(), Every: true}
+			if f.pos.Epoch != "" { // else it was not told where it is, and begins again
+				sub = core.Subscription{Patterns: sub.Patterns, SinceRevision: f.pos.String(), Every: true}
+			}
 		}
 	})
 	t.Cleanup(func() {
@@ -54,8 +57,8 @@ func follow(t testing.TB, engines []*core.Engine, first int, roams bool) *follow
 	return f
 }
 
-// stay watches on one node for so many events, or for ever if stay is negative. ready, if any, is closed once it follows.
-func (f *follower) stay(ctx context.Context, e *core.Engine, sub core.Subscription, stay int, ready chan struct{}) error {
+// stay watches on one node for so many events, or for ever if stay is negative. It calls began once it knows where it is.
+func (f *follower) stay(ctx context.Context, e *core.Engine, sub core.Subscription, stay int, began func()) error {
 	notified := make(chan struct{}, 1)
 	w, err := e.Watch(ctx, tester, func() {
 		select {
@@ -82,12 +85,11 @@ func (f *follower) stay(ctx context.Context, e *core.Engine, sub core.Subscripti
 				return nil
 			}
 		}
-		if ev.Kind == core.EventSubscribed && ready != nil {
-			close(ready)
-			ready = nil
-		}
 		if err := f.hear(ev); err != nil {
 			return err
+		}
+		if f.pos.Epoch != "" {
+			began()
 		}
 	}
 	return nil
@@ -140,9 +142,9 @@ func (f *follower) fail(err error) {
 
 // await waits until the follower holds the versions that there are. They are read again and again, because a write that
 // its client gave up may still come.
-func (f *follower) await(t testing.TB, versions func() map[string]int64) {
+func (f *follower) await(t testing.TB, within time.Duration, versions func() map[string]int64) {
 	t.Helper()
-	end := time.After(patience)
+	end := time.After(within)
 	for {
 		f.mu.Lock()
 		moved := f.moved

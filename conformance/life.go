@@ -127,6 +127,12 @@ func errorsAreOurs(t testing.TB, s *subject) {
 // givingUpAbortsNobody lets half of the callers go, some before they begin, some while their transactions wait with others.
 func givingUpAbortsNobody(t testing.TB, s *subject) {
 	const callers, rounds = 32, 4
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Store.Commit(ended, txn(put("given up", "1"))); err != nil {
+		ours(t, "a caller who has given up", err)
+	}
+	granted(t, s.Backend, txn(put("kept up", "1")))
 	acknowledged := make([][rounds]core.Revision, callers)
 	key := func(caller, round int) string { return fmt.Sprintf("k%02d.%d", caller, round) }
 	together(t, callers, func(i int) error {

@@ -33,9 +33,9 @@ const (
 // stress goes round after round, each with keys of its own, so that histories stay short.
 func stress(t testing.TB, s *subject) {
 	c := &cluster{start: time.Now()}
-	nodes := []*core.Backend{s.Backend}
+	nodes := []*core.Backend{s.origin}
 	if s.o.Peer != nil {
-		nodes = append(nodes, s.peer(t))
+		nodes = append(nodes, s.another(t))
 	}
 	for _, b := range nodes {
 		line := &flaky{Store: b.Store}
@@ -50,12 +50,12 @@ func stress(t testing.TB, s *subject) {
 	}
 	rounds, operations := 0, 0
 	defer func() { t.Logf("%d operations in %d rounds", operations, rounds) }()
-	seeds(t, 4*time.Second, func(round uint64) {
+	seeds(t, 4*time.Second, s.rounds(), func(round uint64) {
 		history := c.round(t, s, round)
 		rounds, operations = rounds+1, operations+len(history)
 		judge(t, history)
 		for _, w := range watchers {
-			w.await(t, func() map[string]int64 { return c.versions(t, round) })
+			w.await(t, s.patience(), func() map[string]int64 { return c.versions(t, round) })
 		}
 	})
 }
@@ -105,7 +105,7 @@ func (c *cluster) round(t testing.TB, s *subject, round uint64) []porcupine.Oper
 	}
 	<-half
 	if s.o.Break != nil && round%4 == 1 {
-		s.o.Break(t, s.Backend)
+		s.shake(t)
 	}
 	wg.Wait()
 	return history

@@ -14,7 +14,7 @@ import (
 func RunModel(t *testing.T, open Opener, o Options) {
 	for _, m := range walks {
 		t.Run(m.name, func(t *testing.T) {
-			seeds(t, time.Second, func(seed uint64) {
+			seeds(t, time.Second, 1, func(seed uint64) {
 				t.Run("", func(t *testing.T) { m.walk(t, newSubject(t, open, o), seed) })
 			})
 		})
@@ -204,7 +204,7 @@ func (w *walk) rare(s *subject, b *core.Backend, nodes []*core.Backend) {
 		}
 	case 4:
 		if s.o.Break != nil {
-			s.o.Break(w.t, s.Backend)
+			s.shake(w.t)
 		}
 	}
 	var r core.Revision

@@ -3,8 +3,8 @@ package conformance
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
+	"sync/atomic"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -64,8 +64,9 @@ var checkMutants = []mutant{
 			return c, err
 		},
 	})},
-	{"checks first and acts later", "one writer wins a contested version", patch(patched{
-		commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
+	{"checks first and acts later", "one writer wins a contested version", func() func(*core.Backend) {
+		var between atomic.Int64
+		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			for _, c := range txn.Checks {
 				page, err := s.Get(ctx, []core.Key{c.Key}, 0)
 				if err != nil {
@@ -78,12 +79,16 @@ var checkMutants = []mutant{
 				if c.Version != nil && *c.Version != held.Version {
 					return core.Commit{}, &core.ConflictError{Key: c.Key, Version: held.Version, Rules: held.Rules, Head: page.Revision}
 				}
-				runtime.Gosched()
+			}
+			if len(txn.Checks) > 0 {
+				between.Add(1)
+				defer between.Add(-1)
+				soon(func() bool { return between.Load() > 1 })
 			}
 			txn.Checks = nil
 			return s.Commit(ctx, txn)
-		},
-	})},
+		}}.infect
+	}},
 	{"lets the last of two operations win", "a key stands once in a transaction", eachTxn(func(txn *core.Txn) {
 		last := map[core.Key]core.Op{}
 		for _, op := range txn.Ops {

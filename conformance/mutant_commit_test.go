@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -68,12 +70,14 @@ var commitMutants = []mutant{
 	{"numbers from a sequence with gaps", "revisions are dense under 8 writers on two nodes", eachCommit(func(_ core.Txn, c *core.Commit) { c.Revision *= 2 })},
 	{"lets only one writer in at a time", "64 unconditional writers of one key all succeed", func() func(*core.Backend) {
 		var busy sync.Mutex
+		refused := newMeeting(1)
 		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			if !busy.TryLock() {
+				refused.come()
 				return core.Commit{}, core.Errorf(core.ErrConflict, "Somebody else is writing")
 			}
 			defer busy.Unlock()
-			time.Sleep(time.Millisecond)
+			<-refused.all // the first waits for somebody to refuse
 			return s.Commit(ctx, txn)
 		}}.infect
 	}},
@@ -159,13 +163,15 @@ var commitMutants = []mutant{
 		}.infect
 	}},
 	{"looks for an ID before it takes its turn", "racing repeats of an ID make one commit", func() func(*core.Backend) {
-		var known sync.Map
+		var known, meetings sync.Map // by ID
 		var made counter
 		return patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
 			if c, ok := known.Load(txn.Meta.ID); ok {
 				return c.(core.Commit), nil
 			}
-			time.Sleep(time.Millisecond)
+			both, _ := meetings.LoadOrStore(txn.Meta.ID, newMeeting(2))
+			both.(*meeting).come()
+			<-both.(*meeting).all // each ID is sent more than once
 			c, err := commitAs(ctx, s, txn, txn.Meta.ID+strconv.Itoa(made.next()))
 			if err == nil {
 				known.Store(txn.Meta.ID, c)
@@ -191,6 +197,39 @@ var commitMutants = []mutant{
 			txn.Meta.ID = "none"
 		}
 	})},
+}
+
+// meeting is where a race is made certain: all is closed when so many have come.
+type meeting struct {
+	missing atomic.Int64
+	all     chan struct{}
+}
+
+func newMeeting(of int64) *meeting {
+	m := &meeting{all: make(chan struct{})}
+	m.missing.Store(of)
+	return m
+}
+
+func (m *meeting) come() {
+	if m.missing.Add(-1) == 0 {
+		close(m.all)
+	}
+}
+
+// soon waits a little until something holds, where nobody can say whether it ever will.
+func soon(holds func() bool) {
+	for end := time.Now().Add(5 * time.Millisecond); !holds() && time.Now().Before(end); {
+		runtime.Gosched()
+	}
+}
+
+// moves waits a little until there is another commit after a revision.
+func moves(ctx context.Context, s core.Store, after core.Revision) {
+	soon(func() bool {
+		r, err := s.Sync(ctx)
+		return err != nil || r > after
+	})
 }
 
 type counter struct {

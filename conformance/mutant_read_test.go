@@ -3,11 +3,9 @@ package conformance
 import (
 	"context"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -111,14 +109,16 @@ var readMutants = []mutant{
 	{"lets a commit be seen in part", "a commit is seen whole or not at all", patch(patched{
 		get: func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error) {
 			var whole core.Page
-			for _, key := range keys {
+			for i, key := range keys {
+				if i == 1 {
+					moves(ctx, s, whole.Revision)
+				}
 				p, err := s.Get(ctx, []core.Key{key}, atLeast)
 				if err != nil {
 					return p, err
 				}
 				whole.Revision = p.Revision
 				whole.Entries = append(whole.Entries, p.Entries...)
-				runtime.Gosched()
 			}
 			return whole, nil
 		},
@@ -126,7 +126,7 @@ var readMutants = []mutant{
 	{"reads the entries and then asks for the revision", "a page is exact at its revision under writes", patch(patched{
 		get: func(ctx context.Context, s core.Store, keys []core.Key, atLeast core.Revision) (core.Page, error) {
 			p, err := s.Get(ctx, keys, atLeast)
-			time.Sleep(50 * time.Microsecond)
+			moves(ctx, s, p.Revision)
 			if r, err := s.Sync(ctx); err == nil {
 				p.Revision = r
 			}

@@ -54,31 +54,35 @@ func write(name, value string) core.Write {
 func convergesWithoutHints(t testing.TB, s *subject) {
 	here, there := *s.Backend, *s.peer(t)
 	here.Bus, there.Bus = nil, nil
-	converges(t, startEngine(t, &here, 5*time.Millisecond), startEngine(t, &there, 5*time.Millisecond))
+	converges(t, s, startEngine(t, &here, 5*time.Millisecond), startEngine(t, &there, 5*time.Millisecond))
 }
 
 // convergesByHints polls so rarely that only hints can do it.
 func convergesByHints(t testing.TB, s *subject) {
-	converges(t, startEngine(t, s.Backend, time.Hour), startEngine(t, s.peer(t), time.Hour))
+	converges(t, s, startEngine(t, s.Backend, time.Hour), startEngine(t, s.peer(t), time.Hour))
 }
 
-// converges writes on one engine until the other shows it, since hints may be lost.
-func converges(t testing.TB, from, to *core.Engine) {
+// converges writes on one engine, again and again since hints may be lost, until the other shows what was written first.
+func converges(t testing.TB, s *subject, from, to *core.Engine) {
 	t.Helper()
 	for round := range 20 {
 		name, value := "k", string(rune('0'+round%10))
-		for try := 1; ; try++ {
+		end := time.Now().Add(s.patience())
+		for version := int64(0); ; {
 			res, err := from.Write(t.Context(), tester, core.Request{Writes: []core.Write{write(name, value)}})
 			if err != nil {
 				t.Fatalf("Write: %v", err)
 			}
+			if version == 0 {
+				version = res.Written[0].Version
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			err = arrives(ctx, to, name, res.Written[0].Version)
+			err = arrives(ctx, to, name, version)
 			cancel()
 			if err == nil {
 				break
 			}
-			if try == 3 {
+			if time.Now().After(end) {
 				t.Fatalf("what one engine writes does not arrive at the other: %v", err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -15,26 +16,31 @@ var orderPromises = []promise{
 	{name: "a page is exact at its revision under writes", test: pageExact},
 }
 
-// underWrites runs look in a loop on every node while four writers make commits of one value to the keys left and right.
+// underWrites runs look in a loop on every node while four writers make commits of one value to the keys left and right,
+// which is not before each node was looked at ten times, and once more when they are done.
 func underWrites(t testing.TB, s *subject, look func(b *core.Backend) error) {
-	const writers, each = 4, 40
+	const writers, each, looks = 4, 40, 10
 	ctx, done := context.WithCancel(t.Context())
 	defer done()
 	var lookers sync.WaitGroup
 	defer lookers.Wait()
-	for _, b := range []*core.Backend{s.Backend, s.peer(t)} {
+	var looked [2]atomic.Int64
+	for i, b := range []*core.Backend{s.Backend, s.peer(t)} {
 		lookers.Go(func() {
-			for ctx.Err() == nil {
+			defer looked[i].Store(looks)
+			for last := false; !last; {
+				last = ctx.Err() != nil
 				if err := look(b); err != nil {
 					t.Error(err)
 					return
 				}
+				looked[i].Add(1)
 			}
 		})
 	}
 	peer := s.peer(t)
 	together(t, writers, func(i int) error {
-		for n := range each {
+		for n := 0; n < each || looked[0].Load() < looks || looked[1].Load() < looks; n++ {
 			b := []*core.Backend{s.Backend, peer}[i%2]
 			value := fmt.Sprint(i, ".", n)
 			if _, err := persist(ctx, b, txn(put("left", value), put("middle", value), put("right", value))); err != nil {
@@ -75,6 +81,9 @@ func nobodySeesLaterFirst(t testing.TB, s *subject) {
 		mu.Unlock()
 		return nil
 	})
+	for b := range at { // who was away all the time, too
+		logAfter(t, b, 0, 1000)
+	}
 }
 
 func seenWhole(t testing.TB, s *subject) {

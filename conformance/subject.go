@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,11 +16,13 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// subject is the backend that a promise is asked of.
+// subject is the backend that a promise is asked of, with a steady store.
 type subject struct {
 	*core.Backend
-	open Opener
-	o    Options
+	origin *core.Backend // as it was opened
+	shaken atomic.Bool
+	open   Opener
+	o      Options
 }
 
 func newSubject(t testing.TB, open Opener, o Options) *subject {
@@ -31,8 +34,15 @@ func newSubject(t testing.TB, open Opener, o Options) *subject {
 // adopt makes b the subject's backend and closes it when the test ends.
 func (s *subject) adopt(t testing.TB, b *core.Backend) {
 	t.Helper()
-	s.Backend = b
+	s.Backend, s.origin = s.calm(b), b
 	closeAtEnd(t, b)
+}
+
+// calm returns b with a steady store.
+func (s *subject) calm(b *core.Backend) *core.Backend {
+	c := *b
+	c.Store = &steady{Store: b.Store, shaken: &s.shaken}
+	return &c
 }
 
 func closeAtEnd(t testing.TB, b *core.Backend) {
@@ -48,13 +58,40 @@ func (s *subject) peer(t testing.TB) *core.Backend {
 	if s.o.Peer == nil {
 		return s.Backend
 	}
-	b := s.o.Peer(t, s.Backend)
+	return s.calm(s.another(t))
+}
+
+// another opens a peer as it is.
+func (s *subject) another(t testing.TB) *core.Backend {
+	b := s.o.Peer(t, s.origin)
 	closeAtEnd(t, b)
 	return b
 }
 
 // reopen restarts the subject.
-func (s *subject) reopen(t testing.TB) { s.adopt(t, s.o.Reopen(t, s.Backend)) }
+func (s *subject) reopen(t testing.TB) { s.adopt(t, s.o.Reopen(t, s.origin)) }
+
+// shake calls Options.Break.
+func (s *subject) shake(t testing.TB) {
+	s.shaken.Store(true)
+	s.o.Break(t, s.origin)
+}
+
+// patience is how long a test waits for what may come late.
+func (s *subject) patience() time.Duration {
+	if s.o.sick {
+		return time.Second
+	}
+	return patience
+}
+
+// rounds is how many rounds of a stress there are at least.
+func (s *subject) rounds() uint64 {
+	if s.o.sick {
+		return tries
+	}
+	return 4 // by then there was a round of each sort
+}
 
 // put is the simplest change.
 func put(key core.Key, value string) core.Op {
@@ -95,8 +132,11 @@ func mustCommit(t testing.TB, b *core.Backend, tx core.Txn) core.Commit {
 	return c
 }
 
-// patience is how long the suite repeats what a store that was broken answers with ErrUnavailable.
-const patience = 30 * time.Second
+// patience is how long the suite waits for a store, which may be on a machine that does much else.
+const patience = 2 * time.Minute
+
+// tries is how often a test about races looks at a backend that is broken on purpose before it must have seen it.
+const tries = 1000
 
 // persist commits tx, again and again while the outcome is unknown.
 func persist(ctx context.Context, b *core.Backend, tx core.Txn) (c core.Commit, err error) {

@@ -1,8 +1,12 @@
 package conformance
 
 import (
+	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
+
+	"github.com/dynconfig/dynconfig/core"
 )
 
 // namedMutant finds a mutant by what it does.
@@ -63,6 +67,23 @@ func TestRandomWalksCatchMutantsToo(t *testing.T) {
 	}
 }
 
+// crowded adds to a disease that commits come two at a time, so that what others did meanwhile matters.
+func crowded(infect func() func(*core.Backend)) func() func(*core.Backend) {
+	return func() func(*core.Backend) {
+		disease := infect()
+		var waiting atomic.Int64
+		return func(b *core.Backend) {
+			disease(b)
+			patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
+				waiting.Add(1)
+				defer waiting.Add(-1)
+				soon(func() bool { return waiting.Load() > 1 })
+				return s.Commit(ctx, txn)
+			}}.infect(b)
+		}
+	}
+}
+
 func TestHistoriesOfMutantsAreNotLinearizable(t *testing.T) {
 	for _, does := range []string{
 		"ignores version checks",
@@ -72,7 +93,7 @@ func TestHistoriesOfMutantsAreNotLinearizable(t *testing.T) {
 		"loses tombstones",
 	} {
 		t.Run(does, func(t *testing.T) {
-			w := newWard(namedMutant(t, does).infect)
+			w := newWard(crowded(namedMutant(t, does).infect))
 			if record(t, func(t testing.TB) { stress(t, newSubject(t, w.open, w.options())) }) == nil {
 				t.Errorf("it was not caught")
 			}
