@@ -11,13 +11,13 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/dynconfig/dynconfig/backends/memory"
+	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }
 
 func empty(t testing.TB) *core.Backend {
 	t.Helper()

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
-	"go.uber.org/goleak"
 
 	"github.com/dynconfig/dynconfig/backends/etcd"
 	"github.com/dynconfig/dynconfig/conformance"
@@ -25,7 +24,7 @@ func TestMain(m *testing.M) {
 		child(dir)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	conformance.VerifyMain(m)
 }
 
 // settings for tests: a fresh data directory takes 2 MiB.

@@ -4,14 +4,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/dynconfig/dynconfig/backends/memory"
 	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }
 
 func open(testing.TB) *core.Backend { return memory.Open(memory.Options{Shared: true}) }
 
