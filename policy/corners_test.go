@@ -54,11 +54,21 @@ func of(kind core.Kind, a core.Access) core.Access {
 
 func decide(t *testing.T, a *Authorizer, username string, access core.Access) core.Decision {
 	t.Helper()
-	d, err := a.Authorize(t.Context(), &core.Subject{Username: username}, access)
-	if err != nil {
-		t.Fatalf("%s %+v: %v", username, access, err)
+	return inTime(t, a, &core.Subject{Username: username}, access)
+}
+
+// inTime asks until the answer is not late, as it may be where the machine has other things to do.
+func inTime(t *testing.T, a *Authorizer, who *core.Subject, access core.Access) core.Decision {
+	t.Helper()
+	for {
+		d, err := a.Authorize(t.Context(), who, access)
+		if err != nil {
+			t.Fatalf("%s %+v: %v", who.Username, access, err)
+		}
+		if !d.Late {
+			return d
+		}
 	}
-	return d
 }
 
 type corner struct {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dynconfig/dynconfig/core"
@@ -44,64 +45,68 @@ func lineOf(t *testing.T, file, text, head string) int {
 }
 
 func TestExplanationNamesTheBranchThatDecided(t *testing.T) {
-	a := open(t, Set{})
-	for _, c := range []struct {
-		who    string
-		access core.Access
-		rule   string
-		text   string // stands in the branch
-	}{
-		{"admin-user", ask(core.ActionRead, nil, nil), "server-admin", `"server-admin"`},
-		{"ann", ask(core.ActionRead, nil, around("app", "admin: ann")), "namespace-admin", `"The admin list of a namespace around it names you"`},
-		{"ann", ask(core.ActionRead, nil, around("app", "read: ann")), "namespace-read", `"The nearest read list around it names you"`},
-		{"ann", ask(core.ActionCreate, nil, around("app", "write: ann")), "namespace-create", `"namespace-create"`},
-		{"ann", ask(core.ActionList, nil, nil), "list", `"rule": input.action`},
-		{"ann", ask(core.ActionRead, nil, nil), "no-read", `"no-read"`},
-		{"ann", of(core.KindEnvironment, ask(core.ActionRead, nil, nil)), "environment-read", `"environment-read"`},
-	} {
-		e := explain(t, a, &core.Subject{Username: c.who}, c.access)
-		if want := lineOf(t, "acl.rego", c.text, "} else :="); e.Rule != c.rule || e.File != "acl.rego" || e.Line != want {
-			t.Errorf("%s asks %s: got %s at %s:%d, want %s at acl.rego:%d", c.who, c.access.Action, e.Rule, e.File, e.Line, c.rule, want)
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, Set{})
+		for _, c := range []struct {
+			who    string
+			access core.Access
+			rule   string
+			text   string // stands in the branch
+		}{
+			{"admin-user", ask(core.ActionRead, nil, nil), "server-admin", `"server-admin"`},
+			{"ann", ask(core.ActionRead, nil, around("app", "admin: ann")), "namespace-admin", `"The admin list of a namespace around it names you"`},
+			{"ann", ask(core.ActionRead, nil, around("app", "read: ann")), "namespace-read", `"The nearest read list around it names you"`},
+			{"ann", ask(core.ActionCreate, nil, around("app", "write: ann")), "namespace-create", `"namespace-create"`},
+			{"ann", ask(core.ActionList, nil, nil), "list", `"rule": input.action`},
+			{"ann", ask(core.ActionRead, nil, nil), "no-read", `"no-read"`},
+			{"ann", of(core.KindEnvironment, ask(core.ActionRead, nil, nil)), "environment-read", `"environment-read"`},
+		} {
+			e := explain(t, a, &core.Subject{Username: c.who}, c.access)
+			if want := lineOf(t, "acl.rego", c.text, "} else :="); e.Rule != c.rule || e.File != "acl.rego" || e.Line != want {
+				t.Errorf("%s asks %s: got %s at %s:%d, want %s at acl.rego:%d", c.who, c.access.Action, e.Rule, e.File, e.Line, c.rule, want)
+			}
 		}
-	}
-	e := explain(t, a, &core.Subject{}, ask(core.ActionRead, nil, nil))
-	if e.Rule != "malformed" || e.Line != lineOf(t, "acl.rego", "decision := malformed if", "decision := malformed if") {
-		t.Errorf("without a user: got %+v", e)
-	}
+		e := explain(t, a, &core.Subject{}, ask(core.ActionRead, nil, nil))
+		if e.Rule != "malformed" || e.Line != lineOf(t, "acl.rego", "decision := malformed if", "decision := malformed if") {
+			t.Errorf("without a user: got %+v", e)
+		}
+	})
 }
 
 func TestExplanationOfAnOperatorsSetNamesWhoseLineDecided(t *testing.T) {
-	for name, c := range map[string]struct {
-		body string
-		user string
-		file string
-		line int // 0: of the branch in acl.rego
-	}{
-		"own rule":                  {"decision := {\"allow\": false, \"rule\": \"x\"}", "ann", "authz.rego", 3},
-		"own branch":                {"decision := {\"allow\": false, \"rule\": \"x\"} if {\n\tinput.action == \"write\"\n} else := {\"allow\": true, \"rule\": \"y\"} if {\n\tinput.action == \"read\"\n} else := data.dynconfig.acl.decision", "ann", "authz.rego", 5},
-		"delegated":                 {"decision := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
-		"delegated in a branch":     {"decision := {\"allow\": false} if {\n\tinput.action == \"write\"\n} else := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
-		"delegated by a variable":   {"decision := d if {\n\td := data.dynconfig.acl.decision\n\td.allow\n} else := {\"allow\": true}", "ann", "acl.rego", 0},
-		"delegated by a function":   {"decision := checked(data.dynconfig.acl.decision)\n\nchecked(d) := d if d.allow", "ann", "acl.rego", 0},
-		"delegated with another":    {"decision := d if {\n\td := data.dynconfig.acl.decision with input.subject.username as \"ann\"\n}", "bob", "acl.rego", 0},
-		"delegated by a name of it": {"decision := shipped\n\nshipped := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
-		"a default":                 {"default decision := {\"allow\": false, \"rule\": \"x\"}\n\ndecision := {\"allow\": true} if input.action == \"write\"", "ann", "authz.rego", 3},
-		"changed on its way":        {"decision := object.union(data.dynconfig.acl.decision, {\"rule\": \"mine\"})", "ann", "authz.rego", 3},
-		"a helper's":                {"decision := verdict\n\nverdict := {\"allow\": false, \"rule\": \"x\"}", "ann", "authz.rego", 5},
-		"named by a helper":         {"decision := answer(\"deny\", false)\n\nanswer(member, allow) := {\"allow\": allow, \"rule\": d.rule, \"reason\": d.reason} if {\n\td := {\"deny\": deny}[member]\n}\n\ndeny := {\"rule\": \"freeze\", \"reason\": sprintf(\"Frozen for %s\", [input.subject.username])}", "ann", "authz.rego", 9},
-		"named in a set":            {"decision := {\"allow\": false, \"rule\": d.rule} if {\n\tsome d in denials\n}\n\ndenials contains {\"rule\": \"x\"} if input.action == \"read\"\n\ndenials contains {\"rule\": \"y\"} if input.action == \"write\"", "ann", "authz.rego", 7},
-		"named by the lists alone":  {"decision := {\"allow\": false, \"rule\": d.rule, \"reason\": d.reason} if {\n\td := data.dynconfig.acl.decision\n\td.allow\n}", "ann", "authz.rego", 3},
-		"one of a collection":       {"decision := verdicts[input.action]\n\nverdicts[\"read\"] := {\"allow\": false}\n\nverdicts[\"write\"] := {\"allow\": true}", "ann", "authz.rego", 5},
-	} {
-		e := explain(t, open(t, module(c.body)), &core.Subject{Username: c.user}, ask(core.ActionRead, lists("read: ann"), nil))
-		want := c.line
-		if want == 0 {
-			want = lineOf(t, "acl.rego", `"Its read list names you"`, "} else :=")
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			body string
+			user string
+			file string
+			line int // 0: of the branch in acl.rego
+		}{
+			"own rule":                  {"decision := {\"allow\": false, \"rule\": \"x\"}", "ann", "authz.rego", 3},
+			"own branch":                {"decision := {\"allow\": false, \"rule\": \"x\"} if {\n\tinput.action == \"write\"\n} else := {\"allow\": true, \"rule\": \"y\"} if {\n\tinput.action == \"read\"\n} else := data.dynconfig.acl.decision", "ann", "authz.rego", 5},
+			"delegated":                 {"decision := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
+			"delegated in a branch":     {"decision := {\"allow\": false} if {\n\tinput.action == \"write\"\n} else := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
+			"delegated by a variable":   {"decision := d if {\n\td := data.dynconfig.acl.decision\n\td.allow\n} else := {\"allow\": true}", "ann", "acl.rego", 0},
+			"delegated by a function":   {"decision := checked(data.dynconfig.acl.decision)\n\nchecked(d) := d if d.allow", "ann", "acl.rego", 0},
+			"delegated with another":    {"decision := d if {\n\td := data.dynconfig.acl.decision with input.subject.username as \"ann\"\n}", "bob", "acl.rego", 0},
+			"delegated by a name of it": {"decision := shipped\n\nshipped := data.dynconfig.acl.decision", "ann", "acl.rego", 0},
+			"a default":                 {"default decision := {\"allow\": false, \"rule\": \"x\"}\n\ndecision := {\"allow\": true} if input.action == \"write\"", "ann", "authz.rego", 3},
+			"changed on its way":        {"decision := object.union(data.dynconfig.acl.decision, {\"rule\": \"mine\"})", "ann", "authz.rego", 3},
+			"a helper's":                {"decision := verdict\n\nverdict := {\"allow\": false, \"rule\": \"x\"}", "ann", "authz.rego", 5},
+			"named by a helper":         {"decision := answer(\"deny\", false)\n\nanswer(member, allow) := {\"allow\": allow, \"rule\": d.rule, \"reason\": d.reason} if {\n\td := {\"deny\": deny}[member]\n}\n\ndeny := {\"rule\": \"freeze\", \"reason\": sprintf(\"Frozen for %s\", [input.subject.username])}", "ann", "authz.rego", 9},
+			"named in a set":            {"decision := {\"allow\": false, \"rule\": d.rule} if {\n\tsome d in denials\n}\n\ndenials contains {\"rule\": \"x\"} if input.action == \"read\"\n\ndenials contains {\"rule\": \"y\"} if input.action == \"write\"", "ann", "authz.rego", 7},
+			"named by the lists alone":  {"decision := {\"allow\": false, \"rule\": d.rule, \"reason\": d.reason} if {\n\td := data.dynconfig.acl.decision\n\td.allow\n}", "ann", "authz.rego", 3},
+			"one of a collection":       {"decision := verdicts[input.action]\n\nverdicts[\"read\"] := {\"allow\": false}\n\nverdicts[\"write\"] := {\"allow\": true}", "ann", "authz.rego", 5},
+		} {
+			e := explain(t, open(t, module(c.body)), &core.Subject{Username: c.user}, ask(core.ActionRead, lists("read: ann"), nil))
+			want := c.line
+			if want == 0 {
+				want = lineOf(t, "acl.rego", `"Its read list names you"`, "} else :=")
+			}
+			if e.File != c.file || e.Line != want {
+				t.Errorf("%s: got %s:%d (%s), want %s:%d", name, e.File, e.Line, e.Rule, c.file, want)
+			}
 		}
-		if e.File != c.file || e.Line != want {
-			t.Errorf("%s: got %s:%d (%s), want %s:%d", name, e.File, e.Line, e.Rule, c.file, want)
-		}
-	}
+	})
 }
 
 func TestExplanationShowsAllThatThePolicyMayReadAndOfClaimsWhatItReads(t *testing.T) {
@@ -236,27 +241,26 @@ func sets() map[string]Set {
 }
 
 func TestExplanationAndDecisionAreTheSame(t *testing.T) {
-	for name, set := range sets() {
-		a := open(t, set)
-		r := rand.New(rand.NewPCG(1, 2))
-		for range 400 {
-			who, access := randomAccess(r)
-			d, err := a.Authorize(t.Context(), who, access)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e := explain(t, a, who, access)
-			if d.Late || strings.Contains(e.Reason, errLate.Error()) {
-				continue // on a machine that has no time for it, neither is an answer
-			}
-			if e.Allow != d.Allow || e.Rule != d.Rule || d.Rule != RuleError && !strings.HasPrefix(e.Reason, d.Reason) || e.File == "" || e.Line == 0 {
-				t.Fatalf("%s: %s asks %+v: explained as %+v, decided as %+v", name, who.Username, access, e, d)
-			}
-			if (e.Grant == nil) != (d.Grant == nil) || e.Grant != nil && (e.Grant.Entry != d.Grant.Entry || e.Grant.List != d.Grant.List) {
-				t.Fatalf("%s: %s asks %+v: grant explained as %+v, decided as %+v", name, who.Username, access, e.Grant, d.Grant)
+	synctest.Test(t, func(t *testing.T) {
+		for name, set := range sets() {
+			a := open(t, set)
+			r := rand.New(rand.NewPCG(1, 2))
+			for range 400 {
+				who, access := randomAccess(r)
+				d, err := a.Authorize(t.Context(), who, access)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := explain(t, a, who, access)
+				if e.Allow != d.Allow || e.Rule != d.Rule || d.Rule != RuleError && !strings.HasPrefix(e.Reason, d.Reason) || e.File == "" || e.Line == 0 {
+					t.Fatalf("%s: %s asks %+v: explained as %+v, decided as %+v", name, who.Username, access, e, d)
+				}
+				if (e.Grant == nil) != (d.Grant == nil) || e.Grant != nil && (e.Grant.Entry != d.Grant.Entry || e.Grant.List != d.Grant.List) {
+					t.Fatalf("%s: %s asks %+v: grant explained as %+v, decided as %+v", name, who.Username, access, e.Grant, d.Grant)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestExplanationIsNeitherKeptNorCounted(t *testing.T) {
@@ -276,86 +280,94 @@ func TestExplanationIsNeitherKeptNorCounted(t *testing.T) {
 }
 
 func TestNearestIsTheSmallestChangeThatAllows(t *testing.T) {
-	a := open(t, Set{})
-	for _, c := range []struct {
-		access core.Access
-		want   string // none: ""
-	}{
-		{ask(core.ActionRead, lists("read: bob"), around("app", "read: eve")), "Add ann to the read list of key app.ui.theme"},
-		{ask(core.ActionRead, lists("read:"), nil), "Add ann to the read list of key app.ui.theme"},
-		{ask(core.ActionRead, lists("write: bob"), around("*", "read: x", "app", "read: eve", "app.ui", "write: y")), "Add ann to the read list of namespace app"},
-		{ask(core.ActionRead, nil, around("*", "read:")), "Add ann to the read list of the root namespace"},
-		{ask(core.ActionRead, nil, around("app", "write: x", "app.ui", "admin: y")), "Add ann to the read list of namespace app.ui"},
-		{ask(core.ActionRead, nil, nil), "Add ann to the read list of key app.ui.theme"},
-		{of(core.KindDocument, ask(core.ActionRead, nil, nil)), "Add ann to the read list of document app.ui.theme"},
-		{ask(core.ActionDelete, lists("read: ann"), around("app", "write: dan")), "Add ann to the write list of namespace app"},
-		{absent(ask(core.ActionCreate, lists("write: bob"), around("app", "write: dan"))), "Add ann to the write list of namespace app"},
-		{absent(ask(core.ActionCreate, nil, around("app", "read: dan"))), "Add ann to the write list of namespace app"},
-		{absent(ask(core.ActionCreate, nil, nil)), "Add ann to the write list of namespace app.ui"},
-		{ask(core.ActionAdmin, lists("admin: bob"), around("app", "admin: lead")), "Add ann to the admin list of key app.ui.theme"},
-		{absent(ask(core.ActionAdmin, lists("admin: bob"), around("app", "admin: lead", "app.ui", "read: x"))), "Add ann to the admin list of namespace app.ui"},
-		{of(core.KindNamespace, ask(core.ActionRead, nil, around("app", "read: x"))), "Add ann to the read list of namespace app"},
-		{of(core.KindNamespace, ask(core.ActionAdmin, lists("read: x"), nil)), "Add ann to the admin list of namespace app.ui.theme"},
-		{of(core.KindAudit, ask(core.ActionRead, lists("read: x"), around("app", "admin: x"))), "Add ann to the admin list of key app.ui.theme"},
-		{of(core.KindPolicy, ask(core.ActionRead, nil, nil)), "Add ann to ADMINS of the server"},
-		{of(core.KindEnvironment, ask(core.ActionAdmin, nil, nil)), "Add ann to ADMINS of the server"},
-	} {
-		e := explain(t, a, &core.Subject{Username: "ann"}, c.access)
-		if e.Allow || e.Nearest == nil || e.Nearest.Text != c.want || e.Nearest.Entry != "ann" || e.Nearest.Change != "add" {
-			t.Errorf("%s of %s: got %+v (%s), want %s", c.access.Action, c.access.Kind, e.Nearest, e.Reason, c.want)
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, Set{})
+		for _, c := range []struct {
+			access core.Access
+			want   string // none: ""
+		}{
+			{ask(core.ActionRead, lists("read: bob"), around("app", "read: eve")), "Add ann to the read list of key app.ui.theme"},
+			{ask(core.ActionRead, lists("read:"), nil), "Add ann to the read list of key app.ui.theme"},
+			{ask(core.ActionRead, lists("write: bob"), around("*", "read: x", "app", "read: eve", "app.ui", "write: y")), "Add ann to the read list of namespace app"},
+			{ask(core.ActionRead, nil, around("*", "read:")), "Add ann to the read list of the root namespace"},
+			{ask(core.ActionRead, nil, around("app", "write: x", "app.ui", "admin: y")), "Add ann to the read list of namespace app.ui"},
+			{ask(core.ActionRead, nil, nil), "Add ann to the read list of key app.ui.theme"},
+			{of(core.KindDocument, ask(core.ActionRead, nil, nil)), "Add ann to the read list of document app.ui.theme"},
+			{ask(core.ActionDelete, lists("read: ann"), around("app", "write: dan")), "Add ann to the write list of namespace app"},
+			{absent(ask(core.ActionCreate, lists("write: bob"), around("app", "write: dan"))), "Add ann to the write list of namespace app"},
+			{absent(ask(core.ActionCreate, nil, around("app", "read: dan"))), "Add ann to the write list of namespace app"},
+			{absent(ask(core.ActionCreate, nil, nil)), "Add ann to the write list of namespace app.ui"},
+			{ask(core.ActionAdmin, lists("admin: bob"), around("app", "admin: lead")), "Add ann to the admin list of key app.ui.theme"},
+			{absent(ask(core.ActionAdmin, lists("admin: bob"), around("app", "admin: lead", "app.ui", "read: x"))), "Add ann to the admin list of namespace app.ui"},
+			{of(core.KindNamespace, ask(core.ActionRead, nil, around("app", "read: x"))), "Add ann to the read list of namespace app"},
+			{of(core.KindNamespace, ask(core.ActionAdmin, lists("read: x"), nil)), "Add ann to the admin list of namespace app.ui.theme"},
+			{of(core.KindAudit, ask(core.ActionRead, lists("read: x"), around("app", "admin: x"))), "Add ann to the admin list of key app.ui.theme"},
+			{of(core.KindPolicy, ask(core.ActionRead, nil, nil)), "Add ann to ADMINS of the server"},
+			{of(core.KindEnvironment, ask(core.ActionAdmin, nil, nil)), "Add ann to ADMINS of the server"},
+		} {
+			e := explain(t, a, &core.Subject{Username: "ann"}, c.access)
+			if e.Allow || e.Nearest == nil || e.Nearest.Text != c.want || e.Nearest.Entry != "ann" || e.Nearest.Change != "add" {
+				t.Errorf("%s of %s: got %+v (%s), want %s", c.access.Action, c.access.Kind, e.Nearest, e.Reason, c.want)
+			}
 		}
-	}
+	})
 }
 
 func TestNoListIsNearestWhereThePolicyDeniesWhateverTheySay(t *testing.T) {
-	a := open(t, module("decision := {\"allow\": false, \"rule\": \"frozen\", \"reason\": \"Frozen\"} if {\n\tinput.action == \"write\"\n} else := data.dynconfig.acl.decision"))
-	e := explain(t, a, &core.Subject{Username: "ann"}, ask(core.ActionWrite, nil, around("app", "write: x")))
-	if e.Nearest != nil || e.Reason != "Frozen; the rule at authz.rego:3 denies it whatever the lists say" {
-		t.Errorf("got %+v, %s", e.Nearest, e.Reason)
-	}
-	a = open(t, module("decision := {\"allow\": false} if {\n\tcount(input.resource.namespace_acls) > 1\n\tnot \"ann\" in object.keys(input.resource.namespace_acls[0].acls.admin.names)\n} else := data.dynconfig.acl.decision"))
-	e = explain(t, a, &core.Subject{Username: "ann"}, ask(core.ActionRead, lists("read: x"), around("app", "admin: x", "app.ui", "admin: x")))
-	if e.Nearest == nil || e.Nearest.Text != "Add ann to the admin list of namespace app" {
-		t.Errorf("got %+v, %s, want the one change that the set lets through", e.Nearest, e.Reason)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, module("decision := {\"allow\": false, \"rule\": \"frozen\", \"reason\": \"Frozen\"} if {\n\tinput.action == \"write\"\n} else := data.dynconfig.acl.decision"))
+		e := explain(t, a, &core.Subject{Username: "ann"}, ask(core.ActionWrite, nil, around("app", "write: x")))
+		if e.Nearest != nil || e.Reason != "Frozen; the rule at authz.rego:3 denies it whatever the lists say" {
+			t.Errorf("got %+v, %s", e.Nearest, e.Reason)
+		}
+		a = open(t, module("decision := {\"allow\": false} if {\n\tcount(input.resource.namespace_acls) > 1\n\tnot \"ann\" in object.keys(input.resource.namespace_acls[0].acls.admin.names)\n} else := data.dynconfig.acl.decision"))
+		e = explain(t, a, &core.Subject{Username: "ann"}, ask(core.ActionRead, lists("read: x"), around("app", "admin: x", "app.ui", "admin: x")))
+		if e.Nearest == nil || e.Nearest.Text != "Add ann to the admin list of namespace app" {
+			t.Errorf("got %+v, %s, want the one change that the set lets through", e.Nearest, e.Reason)
+		}
+	})
 }
 
 func TestNearestIsNoChangeThatTheServerRefuses(t *testing.T) {
-	long := make([]string, core.MaxACLEntries)
-	for i := range long {
-		long[i] = fmt.Sprint("user-", i)
-	}
-	e := explain(t, open(t, Set{}), &core.Subject{Username: "ann"}, ask(core.ActionRead, core.Intern(&core.ACL{Read: long}), around("app", "read: x")))
-	if e.Nearest == nil || e.Nearest.Text != "Add ann to the admin list of namespace app" {
-		t.Errorf("got %+v", e.Nearest)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		long := make([]string, core.MaxACLEntries)
+		for i := range long {
+			long[i] = fmt.Sprint("user-", i)
+		}
+		e := explain(t, open(t, Set{}), &core.Subject{Username: "ann"}, ask(core.ActionRead, core.Intern(&core.ACL{Read: long}), around("app", "read: x")))
+		if e.Nearest == nil || e.Nearest.Text != "Add ann to the admin list of namespace app" {
+			t.Errorf("got %+v", e.Nearest)
+		}
+	})
 }
 
 func TestNearestAllowsAndTakesNothingFromOthers(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	a := open(t, Set{})
-	for range 400 {
-		who, access := randomAccess(r)
-		e := explain(t, a, who, access)
-		if e.Nearest == nil {
-			continue
-		}
-		i := slices.IndexFunc(a.candidates(who.Username, &access), func(c candidate) bool { return c.line == e.Nearest.Line })
-		c := a.candidates(who.Username, &access)[i]
-		if c.admins != nil {
-			continue
-		}
-		if d := decide(t, a, who.Username, c.ask); !d.Allow {
-			t.Fatalf("%s asks %+v: %s allows nothing: %+v", who.Username, access, e.Nearest.Text, d)
-		}
-		for _, other := range []string{"ann", "bob", "service:pay", "service:", "x"} {
-			for _, action := range []core.Action{core.ActionRead, core.ActionCreate, core.ActionWrite, core.ActionDelete, core.ActionAdmin} {
-				before, after := access, c.ask
-				before.Action, after.Action = action, action
-				if decide(t, a, other, before).Allow && !decide(t, a, other, after).Allow {
-					t.Fatalf("%s takes %s from %s: %+v", e.Nearest.Text, action, other, access)
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		a := open(t, Set{})
+		for range 400 {
+			who, access := randomAccess(r)
+			e := explain(t, a, who, access)
+			if e.Nearest == nil {
+				continue
+			}
+			i := slices.IndexFunc(a.candidates(who.Username, &access), func(c candidate) bool { return c.line == e.Nearest.Line })
+			c := a.candidates(who.Username, &access)[i]
+			if c.admins != nil {
+				continue
+			}
+			if d := decide(t, a, who.Username, c.ask); !d.Allow {
+				t.Fatalf("%s asks %+v: %s allows nothing: %+v", who.Username, access, e.Nearest.Text, d)
+			}
+			for _, other := range []string{"ann", "bob", "service:pay", "service:", "x"} {
+				for _, action := range []core.Action{core.ActionRead, core.ActionCreate, core.ActionWrite, core.ActionDelete, core.ActionAdmin} {
+					before, after := access, c.ask
+					before.Action, after.Action = action, action
+					if decide(t, a, other, before).Allow && !decide(t, a, other, after).Allow {
+						t.Fatalf("%s takes %s from %s: %+v", e.Nearest.Text, action, other, access)
+					}
 				}
 			}
 		}
-	}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -31,24 +32,27 @@ func TestPolicyThatFailsToDecideDenies(t *testing.T) {
 		"functions that disagree":       "decision := {\"allow\": f(input.action)}\n\nf(x) := true if x\n\nf(x) := false if x",
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := open(t, module(body))
-			for range 2 { // a failure is not kept
-				d := decide(t, a, "admin-user", ask(core.ActionRead, nil, nil))
-				if d.Allow || d.Rule != RuleError || d.Reason == "" {
-					t.Errorf("got %+v, want a denial by %s", d, RuleError)
+			synctest.Test(t, func(t *testing.T) { // where nothing is late
+				a := open(t, module(body))
+				for range 2 { // a failure is not kept
+					d := decide(t, a, "admin-user", ask(core.ActionRead, nil, nil))
+					if d.Allow || d.Rule != RuleError || d.Reason == "" {
+						t.Errorf("got %+v, want a denial by %s", d, RuleError)
+					}
 				}
-			}
-			if s := a.Stats(); s.Errors != 2 || s.Evaluations != 2 || s.Hits != 0 {
-				t.Errorf("got %+v, want two failed runs and nothing from the cache", s)
-			}
+				if s := a.Stats(); s.Errors != 2 || s.Evaluations != 2 || s.Hits != 0 {
+					t.Errorf("got %+v, want two failed runs and nothing from the cache", s)
+				}
+			})
 		})
 	}
 }
 
 func TestPolicyThatLoopsIsCutShort(t *testing.T) {
 	a := open(t, module(`decision := {"allow": count([1 | some x in numbers.range(1, 1000000); some y in numbers.range(1, 1000000); x == y + 1000000]) == 0}`))
-	if d := decide(t, a, "ann", ask(core.ActionRead, nil, nil)); d.Allow || d.Rule != RuleError {
-		t.Errorf("got %+v, want a denial by %s", d, RuleError)
+	d, err := a.Authorize(t.Context(), &core.Subject{Username: "ann"}, ask(core.ActionRead, nil, nil))
+	if err != nil || d.Allow || d.Rule != RuleError || !d.Late {
+		t.Errorf("got %+v, %v, want a late denial by %s", d, err, RuleError)
 	}
 }
 

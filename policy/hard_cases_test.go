@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -200,76 +201,77 @@ func TestADecisionOfWrongTypesIsVoidAsAWhole(t *testing.T) {
 }
 
 func TestReloadUnder64ReadersIsNeverMixed(t *testing.T) {
-	set := func(n int) Set {
-		s := module(fmt.Sprintf(`decision := {"allow": true, "rule": sprintf("%%s %%s %%d", [data.mine, data.other.part, %d]), "reason": data.dynconfig.config.admins[0]}`, n))
-		s.Modules["other.rego"] = fmt.Sprintf("package other\n\npart := sprintf(\"%d\", [])", n)
-		s.Data = map[string]any{"mine": fmt.Sprint(n)}
-		return s
-	}
-	const reloads = 20
-	a := open(t, set(0))
-	whole := map[string]bool{}
-	for n := range reloads {
-		whole[fmt.Sprintf("%d %d %d", n, n, n)] = true
-	}
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for i := range 64 {
-		readers.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-					runtime.Gosched() // else 64 that never wait keep the reload from its turn
+	synctest.Test(t, func(t *testing.T) {
+		set := func(n int) Set {
+			s := module(fmt.Sprintf(`decision := {"allow": true, "rule": sprintf("%%s %%s %%d", [data.mine, data.other.part, %d]), "reason": data.dynconfig.config.admins[0]}`, n))
+			s.Modules["other.rego"] = fmt.Sprintf("package other\n\npart := sprintf(\"%d\", [])", n)
+			s.Data = map[string]any{"mine": fmt.Sprint(n)}
+			return s
+		}
+		const reloads = 20
+		a := open(t, set(0))
+		whole := map[string]bool{}
+		for n := range reloads {
+			whole[fmt.Sprintf("%d %d %d", n, n, n)] = true
+		}
+		stop := make(chan struct{})
+		var readers sync.WaitGroup
+		for i := range 64 {
+			readers.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+						runtime.Gosched() // else 64 that never wait keep the reload from its turn
+					}
+					d, err := a.Authorize(t.Context(), &core.Subject{Username: fmt.Sprint("user", i, n%3)}, ask(core.ActionRead, nil, nil))
+					if err != nil || !whole[d.Rule] || d.Reason != "admin-user" {
+						t.Errorf("got %+v, %v: parts of two policies", d, err)
+						return
+					}
 				}
-				d, err := a.Authorize(t.Context(), &core.Subject{Username: fmt.Sprint("user", i, n%3)}, ask(core.ActionRead, nil, nil))
-				if err == nil && d.Late {
-					continue
-				}
-				if err != nil || !whole[d.Rule] || d.Reason != "admin-user" {
-					t.Errorf("got %+v, %v: parts of two policies", d, err)
-					return
-				}
+			})
+		}
+		for n := range reloads {
+			if err := a.Load(t.Context(), set(n)); err != nil {
+				t.Error(err)
 			}
-		})
-	}
-	for n := range reloads {
-		if err := a.Load(t.Context(), set(n)); err != nil {
-			t.Error(err)
+			if d := decide(t, a, "after", ask(core.ActionRead, nil, nil)); d.Rule != fmt.Sprintf("%d %d %d", n, n, n) {
+				t.Errorf("after reload %d the answer is of %s", n, d.Rule)
+			}
 		}
-		if d := decide(t, a, "after", ask(core.ActionRead, nil, nil)); !d.Late && d.Rule != fmt.Sprintf("%d %d %d", n, n, n) {
-			t.Errorf("after reload %d the answer is of %s", n, d.Rule)
-		}
-	}
-	close(stop)
-	readers.Wait()
+		close(stop)
+		readers.Wait()
+	})
 }
 
 func TestClaimsBeyond53BitsAreToldApartAlsoFromTheCache(t *testing.T) {
-	for name, body := range map[string]string{
-		"one claim":  `decision := {"allow": input.subject.claims.id == 9007199254740993}`,
-		"all claims": "decision := {\"allow\": 9007199254740993 in ids}\n\nids := {v | some v in input.subject.claims}",
-		"deep":       `decision := {"allow": input.subject.claims.id == 9007199254740993, "reason": json.marshal(input.subject.claims.deep[0].x)}`,
-		"a sum":      `decision := {"allow": input.subject.claims.id - 9007199254740992 == 1}`,
-	} {
-		a := open(t, module(body))
-		for range 2 {
-			for number, want := range map[string]bool{"9007199254740993": true, "9007199254740992": false, "9007199254740994": false} {
-				who := &core.Subject{Username: "ann", Claims: map[string]any{"id": json.Number(number), "deep": []any{map[string]any{"x": json.Number(number)}}}}
-				d, err := a.Authorize(t.Context(), who, ask(core.ActionRead, nil, nil))
-				if err != nil || d.Allow != want {
-					t.Errorf("%s, claim %s: got %+v, %v, want allow %v", name, number, d, err, want)
-				}
-				if name == "deep" && d.Reason != number {
-					t.Errorf("claim %s is shown as %s", number, d.Reason)
+	synctest.Test(t, func(t *testing.T) {
+		for name, body := range map[string]string{
+			"one claim":  `decision := {"allow": input.subject.claims.id == 9007199254740993}`,
+			"all claims": "decision := {\"allow\": 9007199254740993 in ids}\n\nids := {v | some v in input.subject.claims}",
+			"deep":       `decision := {"allow": input.subject.claims.id == 9007199254740993, "reason": json.marshal(input.subject.claims.deep[0].x)}`,
+			"a sum":      `decision := {"allow": input.subject.claims.id - 9007199254740992 == 1}`,
+		} {
+			a := open(t, module(body))
+			for range 2 {
+				for number, want := range map[string]bool{"9007199254740993": true, "9007199254740992": false, "9007199254740994": false} {
+					who := &core.Subject{Username: "ann", Claims: map[string]any{"id": json.Number(number), "deep": []any{map[string]any{"x": json.Number(number)}}}}
+					d, err := a.Authorize(t.Context(), who, ask(core.ActionRead, nil, nil))
+					if err != nil || d.Allow != want {
+						t.Errorf("%s, claim %s: got %+v, %v, want allow %v", name, number, d, err, want)
+					}
+					if name == "deep" && d.Reason != number {
+						t.Errorf("claim %s is shown as %s", number, d.Reason)
+					}
 				}
 			}
+			if s := a.Stats(); s.Hits != 3 {
+				t.Errorf("%s: %d answers came from the cache, want the second of each", name, s.Hits)
+			}
 		}
-		if s := a.Stats(); s.Hits != 3 {
-			t.Errorf("%s: %d answers came from the cache, want the second of each", name, s.Hits)
-		}
-	}
+	})
 }
 
 func TestACachedAnswerLastsUntilSomethingThatItDependsOnChanges(t *testing.T) {
@@ -279,46 +281,48 @@ func TestACachedAnswerLastsUntilSomethingThatItDependsOnChanges(t *testing.T) {
 	}
 	for read, condition := range reading {
 		t.Run(read, func(t *testing.T) {
-			set := module("decision := {\"allow\": true} if {\n\t" + condition + "\n}")
-			a := open(t, set)
-			who, access := plain()
-			fresh := func(what string, who *core.Subject, access core.Access, want uint64) {
-				t.Helper()
-				if _, n := counted(t, a, who, access); n != want {
-					t.Errorf("%s: %d runs, want %d", what, n, want)
+			synctest.Test(t, func(t *testing.T) { // where nothing is late
+				set := module("decision := {\"allow\": true} if {\n\t" + condition + "\n}")
+				a := open(t, set)
+				who, access := plain()
+				fresh := func(what string, who *core.Subject, access core.Access, want uint64) {
+					t.Helper()
+					if _, n := counted(t, a, who, access); n != want {
+						t.Errorf("%s: %d runs, want %d", what, n, want)
+					}
 				}
-			}
-			fresh("the first time", who, access, 1)
-			for _, v := range variants() {
-				changed := &core.Subject{Username: who.Username, Claims: maps.Clone(who.Claims)}
-				other := access
-				v.change(changed, &other)
-				depends := slices.Contains([]string{"username", "environment", "kind", "action", "exists", "acl", "chain", read}, v.name)
-				want := uint64(0)
-				if depends {
-					want = 1
+				fresh("the first time", who, access, 1)
+				for _, v := range variants() {
+					changed := &core.Subject{Username: who.Username, Claims: maps.Clone(who.Claims)}
+					other := access
+					v.change(changed, &other)
+					depends := slices.Contains([]string{"username", "environment", "kind", "action", "exists", "acl", "chain", read}, v.name)
+					want := uint64(0)
+					if depends {
+						want = 1
+					}
+					fresh("another "+v.name, changed, other, want)
+					fresh("another "+v.name+" again", changed, other, 0)
+					fresh("what it was before another "+v.name, who, access, 0)
 				}
-				fresh("another "+v.name, changed, other, want)
-				fresh("another "+v.name+" again", changed, other, 0)
-				fresh("what it was before another "+v.name, who, access, 0)
-			}
-			same, again := plain() // equal content, made anew
-			fresh("equal lists", same, again, 0)
-			if err := a.Load(t.Context(), set); err != nil {
-				t.Fatal(err)
-			}
-			fresh("the same policy again", who, access, 0)
-			set.Data = map[string]any{"x": 1}
-			if err := a.Load(t.Context(), set); err != nil {
-				t.Fatal(err)
-			}
-			fresh("other data", who, access, 1)
-			fresh("other data again", who, access, 0)
-			set.Data = nil
-			if err := a.Load(t.Context(), set); err != nil {
-				t.Fatal(err)
-			}
-			fresh("the policy of before, under another generation", who, access, 1)
+				same, again := plain() // equal content, made anew
+				fresh("equal lists", same, again, 0)
+				if err := a.Load(t.Context(), set); err != nil {
+					t.Fatal(err)
+				}
+				fresh("the same policy again", who, access, 0)
+				set.Data = map[string]any{"x": 1}
+				if err := a.Load(t.Context(), set); err != nil {
+					t.Fatal(err)
+				}
+				fresh("other data", who, access, 1)
+				fresh("other data again", who, access, 0)
+				set.Data = nil
+				if err := a.Load(t.Context(), set); err != nil {
+					t.Fatal(err)
+				}
+				fresh("the policy of before, under another generation", who, access, 1)
+			})
 		})
 	}
 }

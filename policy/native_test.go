@@ -68,20 +68,6 @@ func TestNativeFunctionsAnswerAsTheShippedRulesSay(t *testing.T) {
 	}
 }
 
-// inTime asks until the answer is not late, as it may be where the machine has other things to do.
-func inTime(t *testing.T, a *Authorizer, who *core.Subject, access core.Access) core.Decision {
-	t.Helper()
-	for {
-		d, err := a.Authorize(t.Context(), who, access)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !d.Late {
-			return d
-		}
-	}
-}
-
 // calls counts the calls of native functions in a policy.
 func calls(a *Authorizer) int {
 	n := 0

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
@@ -41,7 +42,7 @@ func TestRegoTestsOfTheShippedRulesPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Abort(t.Context(), txn)
-	results, err := tester.NewRunner().SetStore(store).SetModules(modules).RaiseBuiltinErrors(true).RunTests(t.Context(), txn)
+	results, err := tester.NewRunner().SetStore(store).SetModules(modules).SetTimeout(time.Minute).RaiseBuiltinErrors(true).RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)
 	}

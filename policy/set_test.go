@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -125,52 +126,54 @@ func TestRefusedSetLeavesThePresentOne(t *testing.T) {
 }
 
 func TestReloadIsAtomicUnderReaders(t *testing.T) {
-	sets := []Set{
-		module(`decision := {"allow": true, "rule": "even", "reason": "even"}`),
-		module(`decision := {"allow": false, "rule": "odd", "reason": "odd"}`),
-	}
-	a := open(t, sets[0])
-	first := a.Generation()
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 64 {
-		readers.Go(func() {
-			who := &core.Subject{Username: "ann"}
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					runtime.Gosched() // else 64 that never wait keep the policy from its 250 ms
+	synctest.Test(t, func(t *testing.T) {
+		sets := []Set{
+			module(`decision := {"allow": true, "rule": "even", "reason": "even"}`),
+			module(`decision := {"allow": false, "rule": "odd", "reason": "odd"}`),
+		}
+		a := open(t, sets[0])
+		first := a.Generation()
+		stop := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 64 {
+			readers.Go(func() {
+				who := &core.Subject{Username: "ann"}
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						runtime.Gosched() // else 64 that never wait keep the reload from its turn
+					}
+					before := a.Generation()
+					d, err := a.Authorize(t.Context(), who, ask(core.ActionRead, nil, nil))
+					after := a.Generation()
+					even := d.Allow && d.Rule == "even" && d.Reason == "even"
+					odd := !d.Allow && d.Rule == "odd" && d.Reason == "odd"
+					if err != nil || !even && !odd {
+						t.Errorf("got %+v, %v: parts of both sets", d, err)
+						return
+					}
+					if before == after && even != ((before-first)%2 == 0) {
+						t.Errorf("generation %d answered by %s", before, d.Rule)
+						return
+					}
 				}
-				before := a.Generation()
-				d, err := a.Authorize(t.Context(), who, ask(core.ActionRead, nil, nil))
-				after := a.Generation()
-				even := d.Allow && d.Rule == "even" && d.Reason == "even"
-				odd := !d.Allow && d.Rule == "odd" && d.Reason == "odd"
-				if err != nil || !even && !odd {
-					t.Errorf("got %+v, %v: parts of both sets", d, err)
-					return
-				}
-				if before == after && even != ((before-first)%2 == 0) {
-					t.Errorf("generation %d answered by %s", before, d.Rule)
-					return
-				}
+			})
+		}
+		seen := map[uint64]bool{first: true}
+		for i := range 50 {
+			if err := a.Load(t.Context(), sets[(i+1)%2]); err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
-	seen := map[uint64]bool{first: true}
-	for i := range 50 {
-		if err := a.Load(t.Context(), sets[(i+1)%2]); err != nil {
-			t.Fatal(err)
+			if g := a.Generation(); seen[g] {
+				t.Errorf("generation %d was used before", g)
+			}
+			seen[a.Generation()] = true
 		}
-		if g := a.Generation(); seen[g] {
-			t.Errorf("generation %d was used before", g)
-		}
-		seen[a.Generation()] = true
-	}
-	close(stop)
-	readers.Wait()
+		close(stop)
+		readers.Wait()
+	})
 }
 
 func TestLargestACLsAreDecided(t *testing.T) {

@@ -120,7 +120,7 @@ func (l *listener) next() (core.Event, error) {
 		}
 		select {
 		case <-l.woken:
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			l.t.Fatal("no event came")
 		}
 	}
