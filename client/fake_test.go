@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -40,14 +41,32 @@ type fake struct {
 
 func newFake(t *testing.T, f *fake) *fake {
 	t.Helper()
+	f.Server = httptest.NewUnstartedServer(f.mux())
+	f.Start()
+	t.Cleanup(f.Close)
+	return f
+}
+
+// newPiped is newFake without a network, so that it runs under synctest's clock.
+func newPiped(t *testing.T, f *fake) *fake {
+	t.Helper()
+	f.Server = httptest.NewUnstartedServer(f.mux())
+	_ = f.Listener.Close()
+	p := &pipes{conns: make(chan net.Conn)}
+	f.Listener = p
+	f.Start()
+	f.Client().Transport.(*http.Transport).DialContext = p.dial
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fake) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /watch", f.watch)
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"keys":[],"total":0,"revision":%q}`, f.head)
 	})
-	f.Server = httptest.NewServer(mux)
-	t.Cleanup(f.Close)
-	return f
+	return mux
 }
 
 func (f *fake) client(t *testing.T, o client.Options) *client.Client {

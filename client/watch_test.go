@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -291,25 +292,29 @@ func TestAFreshTokenIsSentWhenTheOldOneIsAboutToExpire(t *testing.T) {
 
 func TestASilentConnectionCountsAsDead(t *testing.T) {
 	t.Parallel()
-	f := newFake(t, &fake{snapshot: theSnapshot(), log: theLog()})
-	f.before = func(ctx context.Context, conn, frame int, ws *websocket.Conn) bool {
-		if conn == 0 && frame == 4 {
-			_, _, _ = ws.Read(ctx) // says nothing until the client goes
-			return false
+	synctest.Test(t, func(t *testing.T) {
+		f := newPiped(t, &fake{snapshot: theSnapshot(), log: theLog()})
+		f.before = func(ctx context.Context, conn, frame int, ws *websocket.Conn) bool {
+			if conn == 0 && frame == 4 {
+				_, _, _ = ws.Read(ctx) // says nothing until the client goes
+				return false
+			}
+			return true
 		}
-		return true
-	}
-	var lost []error
-	o := client.WatchOptions{
-		Patterns: []string{"app.*"}, Snapshot: true, Silence: 50 * time.Millisecond,
-		Lost: func(err error, _ time.Duration) { lost = append(lost, err) },
-	}
-	if _, err := until(t, f.client(t, client.Options{}), o, isLast); err != nil {
-		t.Fatal(err)
-	}
-	if len(lost) != 1 || !errors.Is(lost[0], core.ErrUnavailable) {
-		t.Errorf("lost %v, want one connection that is unavailable", lost)
-	}
+		begin := time.Now()
+		var after time.Duration
+		var lost []error
+		o := client.WatchOptions{
+			Patterns: []string{"app.*"}, Snapshot: true, Silence: 30 * time.Second,
+			Lost: func(err error, _ time.Duration) { lost, after = append(lost, err), time.Since(begin) },
+		}
+		if _, err := until(t, f.client(t, client.Options{}), o, isLast); err != nil {
+			t.Fatal(err)
+		}
+		if len(lost) != 1 || !errors.Is(lost[0], core.ErrUnavailable) || after != o.Silence {
+			t.Errorf("lost %v after %v, want one connection that is unavailable, after %v", lost, after, o.Silence)
+		}
+	})
 }
 
 func TestAWatchEndsWithItsContext(t *testing.T) {
