@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/wire"
 )
 
 const testedRules = `package dynconfig.authz
@@ -45,7 +46,7 @@ func testedSet(tests string) Set {
 }
 
 func testOptions() TestOptions {
-	return TestOptions{CompileOptions: CompileOptions{Admins: []string{"admin-user"}}}
+	return TestOptions{CompileOptions: CompileOptions{Admins: []string{"admin-user"}}, Timeout: time.Minute}
 }
 
 func TestTestsOfASetRunBesideTheShippedRulesItsDataAndAdmins(t *testing.T) {
@@ -116,25 +117,34 @@ func TestErrorOfABuiltinFailsATest(t *testing.T) {
 
 func TestTestThatLoopsFailsAloneAndInTime(t *testing.T) {
 	o := testOptions()
-	o.Timeout = 100 * time.Millisecond
-	r, err := Test(t.Context(), testedSet(`test_loop if count([1 | numbers.range(1, 100000000)[_] == input.none]) == 7
+	for o.Timeout = 100 * time.Millisecond; ; o.Timeout *= 4 {
+		r, err := Test(t.Context(), testedSet(`test_loop if count([1 | numbers.range(1, 100000000)[_] == input.none]) == 7
 
 test_quick if authz.decision.allow with input.action as "read"
 `), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Passed != 1 || len(r.Failed) != 1 || r.Failed[0].Message != "it took too long and was ended" {
-		t.Errorf("got %+v", r.PolicyTests)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(r.Failed, func(f wire.PolicyTestFailure) bool { return f.Test == "dynconfig.authz_test.test_loop" })
+		if i < 0 || r.Failed[i].Message != "it took too long and was ended" {
+			t.Fatalf("got %+v", r.PolicyTests)
+		}
+		if r.Passed == 1 && len(r.Failed) == 1 {
+			return
+		}
+		if o.Timeout > time.Minute { // before, a machine that has other things to do may make the quick one late, too
+			t.Fatalf("in %v: got %+v", o.Timeout, r.PolicyTests)
+		}
 	}
 }
 
 func TestTestsThatNobodyWaitsForEnd(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := Test(ctx, testedSet("test_loop if count([1 | numbers.range(1, 100000000)[_] == input.none]) == 7\n"), testOptions())
-	if !errors.Is(err, core.ErrUnavailable) {
-		t.Errorf("got %v, want unavailable", err)
+	for _, wait := range []time.Duration{0, 50 * time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		_, err := Test(ctx, testedSet("test_loop if count([1 | numbers.range(1, 100000000)[_] == input.none]) == 7\n"), testOptions())
+		if cancel(); !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("after %v: got %v, want unavailable", wait, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/format"
 
@@ -40,7 +41,7 @@ func passes(t *testing.T, dir fstest.MapFS) policy.Tested {
 	if err != nil || len(found.Faults) > 0 {
 		t.Errorf("lint: %v, %v", found.Faults, err)
 	}
-	tested, err := policy.Test(t.Context(), set, policy.TestOptions{CompileOptions: options()})
+	tested, err := policy.Test(t.Context(), set, policy.TestOptions{CompileOptions: options(), Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
