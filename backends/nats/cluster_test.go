@@ -23,10 +23,11 @@ type trio struct {
 
 func (m *trio) connect(t testing.TB, prefix string) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), Config{URL: m.URL, Options: Options{Prefix: prefix, Replicas: 3, SyncAlways: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var b *core.Backend
+	eventually(t, func() (err error) { // a leader may be about to be elected
+		b, err = Open(t.Context(), Config{URL: m.URL, Options: Options{Prefix: prefix, Replicas: 3, SyncAlways: true}})
+		return err
+	})
 	m.of.Store(b, prefix)
 	return b
 }

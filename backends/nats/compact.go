@@ -92,7 +92,7 @@ func (s *Store) needed(ctx context.Context, upTo core.Revision, keep int) (from 
 	}
 	s.mu.Lock()
 	v := s.view
-	v.forgetOld(s.options.Now().Add(-s.options.remember))
+	v.forgetOld(s.options.Now().Add(-core.KeepIDs))
 	from = v.boundary(upTo)
 	low, items := maps.Clone(v.low), v.items.Clone()
 	s.mu.Unlock()

@@ -218,7 +218,7 @@ func (s *Store) applyLog(ctx context.Context, stream jetstream.Stream, v *view, 
 			v.lastLog = seq
 		}
 		v.take(m, r, shorter, seq, len(body), now)
-		v.forgetOld(now.Add(-s.options.remember))
+		v.forgetOld(now.Add(-core.KeepIDs))
 		s.met(m.Self, seq, true)
 	})
 	s.announce(v, r, m, len(body))

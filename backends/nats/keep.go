@@ -7,7 +7,7 @@ import (
 
 // keep writes snapshots when they are due, and sweeps blobs to which nothing refers, until ctx ends.
 func (s *Store) keep(ctx context.Context) {
-	ticker := time.NewTicker(s.options.remember / 10)
+	ticker := time.NewTicker(s.options.tidyEvery)
 	defer ticker.Stop()
 	for {
 		var err error
@@ -48,18 +48,12 @@ func (s *Store) sweep(ctx context.Context) error {
 	defer cancel()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	before := s.options.Now().Add(-s.options.remember)
-	var p place
-	var blobs []string
-	err := s.await(ctx, func(v *view) bool {
-		p = v.place()
-		for blob, l := range v.loose {
-			if l.at.Before(before) && len(blobs) < maxSweep {
-				blobs = append(blobs, blob)
-			}
+	p, blobs, err := s.loose(ctx)
+	if err == nil && len(blobs) > 0 {
+		if _, err = s.Sync(ctx); err == nil { // a snapshot may have come meanwhile that refers to one of them
+			p, blobs, err = s.loose(ctx)
 		}
-		return true
-	})
+	}
 	if err != nil || len(blobs) == 0 {
 		return err
 	}
@@ -70,4 +64,19 @@ func (s *Store) sweep(ctx context.Context) error {
 		s.erase(ctx, p.keys, blob)
 	}
 	return nil
+}
+
+// loose returns the blobs to which nothing has come to refer for long, and where in the log that holds.
+func (s *Store) loose(ctx context.Context) (p place, blobs []string, err error) {
+	before := s.options.Now().Add(-looseFor)
+	err = s.await(ctx, func(v *view) bool {
+		p = v.place()
+		for blob, l := range v.loose {
+			if l.at.Before(before) && len(blobs) < maxSweep {
+				blobs = append(blobs, blob)
+			}
+		}
+		return true
+	})
+	return p, blobs, err
 }

@@ -42,7 +42,7 @@ type Options struct {
 	Now        func() time.Time
 
 	snapshotEvery int           // messages of the log between snapshots, at least; 0: 1000
-	remember      time.Duration // how long IDs and what nothing refers to are kept; 0: core.KeepIDs
+	tidyEvery     time.Duration // how often it is looked for what nothing refers to; 0: a minute
 	partBytes     int           // the largest record in one message, and the size of the parts of a larger one; 0: 256 KiB
 }
 
@@ -51,6 +51,8 @@ const (
 	defaultPrefix    = "dynconfig"
 	defaultTimeout   = 5 * time.Second
 	defaultSnapshots = 1000
+	defaultTidying   = time.Minute
+	looseFor         = core.KeepIDs // how long what nothing refers to is kept
 	defaultPart      = 256 << 10
 	maxOps           = 1000
 	maxRecord        = 64 << 20 // bytes of one record, ACLs included
@@ -76,8 +78,8 @@ func (o Options) withDefaults() Options {
 	if o.snapshotEvery == 0 {
 		o.snapshotEvery = defaultSnapshots
 	}
-	if o.remember == 0 {
-		o.remember = core.KeepIDs
+	if o.tidyEvery == 0 {
+		o.tidyEvery = defaultTidying
 	}
 	if o.partBytes == 0 {
 		o.partBytes = defaultPart
@@ -157,7 +159,7 @@ func connect(c Config, timeout time.Duration) (*natsgo.Conn, error) {
 	options := []natsgo.Option{
 		natsgo.Name("dynconfig"), natsgo.Timeout(timeout),
 		natsgo.MaxReconnects(-1), natsgo.ReconnectWait(50 * time.Millisecond), natsgo.ReconnectJitter(50*time.Millisecond, time.Second),
-		natsgo.ReconnectBufSize(-1), natsgo.PingInterval(2 * time.Second), natsgo.MaxPingsOutstanding(2),
+		natsgo.ReconnectBufSize(-1), natsgo.PingInterval(timeout * 2 / 5), natsgo.MaxPingsOutstanding(2), // given up when a request would be
 		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}), // not to the standard error
 	}
 	if c.CA != "" {

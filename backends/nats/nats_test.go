@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -24,6 +25,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// patient is how long a call may take in tests that are not about that: longer than a busy machine stands still.
+const patient = time.Minute
+
 // deployments opens backends, each with a stream of its own on one server, and remembers where they are.
 type deployments struct {
 	server *services.Nats
@@ -38,7 +42,7 @@ type deployment struct {
 
 func (d *deployments) connect(t testing.TB, at deployment) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), Config{URL: at.server.URL, Options: Options{Prefix: at.prefix, SyncAlways: true}})
+	b, err := Open(t.Context(), Config{URL: at.server.URL, Options: Options{Prefix: at.prefix, SyncAlways: true, Timeout: patient}})
 	if err != nil {
 		t.Fatal(err)
 	}

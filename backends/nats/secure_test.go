@@ -33,12 +33,12 @@ func TestServersAndClientsKnowEachOtherByTheirCertificates(t *testing.T) {
 		"certificate not there":    {CA: a.CA(), Certificate: "none.pem", Key: key},
 		"key of other certificate": {CA: a.CA(), Certificate: cert, Key: foreignKey},
 	} {
-		c.URL = server.URL
+		c.URL, c.Timeout = server.URL, patient
 		if _, err := Open(t.Context(), c); !errors.Is(err, core.ErrUnavailable) {
 			t.Errorf("%s is answered %v", name, err)
 		}
 	}
-	b, err := Open(t.Context(), Config{URL: server.URL, CA: a.CA(), Certificate: cert, Key: key})
+	b, err := Open(t.Context(), Config{URL: server.URL, CA: a.CA(), Certificate: cert, Key: key, Options: Options{Timeout: patient}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +103,11 @@ func TestAUserIsKnownByCredentials(t *testing.T) {
 	_, others := accounts(t)
 	server := services.StartNats(t, settings)
 	for name, file := range map[string]string{"none": "", "another operator's": others, "no file": "none.creds"} {
-		if _, err := Open(t.Context(), Config{URL: server.URL, Credentials: file}); !errors.Is(err, core.ErrUnavailable) {
+		if _, err := Open(t.Context(), Config{URL: server.URL, Credentials: file, Options: Options{Timeout: patient}}); !errors.Is(err, core.ErrUnavailable) {
 			t.Errorf("credentials %s are answered %v", name, err)
 		}
 	}
-	b, err := Open(t.Context(), Config{URL: server.URL, Credentials: credentials})
+	b, err := Open(t.Context(), Config{URL: server.URL, Credentials: credentials, Options: Options{Timeout: patient}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,12 +138,15 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	as := func(user string) string {
 		return strings.Replace(server.URL, "nats://", "nats://"+user+":right-secret@", 1)
 	}
-	b, s := openAt(t, as("dynconfig"), Options{snapshotEvery: 10, remember: 500 * time.Millisecond})
+	var c clock
+	b, s := openAt(t, as("dynconfig"), Options{snapshotEvery: 10, tidyEvery: 50 * time.Millisecond, Now: c.now})
 	js := admin(t, as("admin"))
 	for i := range 100 {
 		put(t, s, "", op("a", make([]byte, i<<13)))
 	}
+	awaitSweep(t, s, &c)
 	eventually(t, func() error { // by then it has done all that it ever does
+		c.forward(core.KeepIDs)
 		if err := s.Compact(t.Context(), 100, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +176,7 @@ func TestNoSecretIsInAnError(t *testing.T) {
 	t.Parallel()
 	server := services.StartNats(t, `authorization { user: someone, password: "right-secret" }`)
 	for _, login := range []string{"someone:wrong-secret", "wrong-secret"} {
-		_, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://"+login+"@", 1)})
+		_, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://"+login+"@", 1), Options: Options{Timeout: patient}})
 		if !errors.Is(err, core.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("a user who is refused is told %v", err)
 		}
@@ -186,7 +189,7 @@ func TestNoSecretIsInAnError(t *testing.T) {
 			t.Errorf("address %q is answered %v", url, err)
 		}
 	}
-	b, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://someone:right-secret@", 1)})
+	b, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://someone:right-secret@", 1), Options: Options{Timeout: patient}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +214,7 @@ func TestAServerThatIsNotSetUpForUsSaysSoAtOnce(t *testing.T) {
 		{user: "plain", want: "JetStream switched off"},
 	} {
 		_, err := Open(t.Context(), Config{URL: strings.Replace(server.URL, "nats://", "nats://"+c.user+":x@", 1), Options: Options{
-			Replicas: c.replicas, Timeout: time.Minute, // not what a server is given that does not answer
+			Replicas: c.replicas, Timeout: patient, // not what a server is given that does not answer
 		}})
 		if !errors.Is(err, core.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("user %s is answered %v, want %q", c.user, err, c.want)

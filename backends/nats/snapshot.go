@@ -141,7 +141,7 @@ func (f *frozenItem) item() *item {
 // save writes a snapshot of the view. Of several nodes that do so at once, the first to end has it. It gives up long before
 // its parts would be swept.
 func (s *Store) save(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.options.remember/2)
+	ctx, cancel := context.WithTimeout(ctx, looseFor/2)
 	defer cancel()
 	s.mu.Lock()
 	v := s.view
@@ -189,6 +189,9 @@ func (s *Store) save(ctx context.Context) error {
 
 // load makes a view from the newest snapshot of the stream that belongs to its log, or one that begins at the beginning.
 func (s *Store) load(ctx context.Context, stream jetstream.Stream, keys layout) (*view, error) {
+	s.mu.Lock()
+	s.read = 0
+	s.mu.Unlock()
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(keys.prefix+".*."+kindSnapshot))
 	if err != nil {
 		return nil, fault(err)

@@ -46,7 +46,7 @@ type Store struct {
 
 	due  chan struct{} // capacity 1: a snapshot is due
 	mine own           // the last record of this node
-	read int           // messages of the log that were read since the Store was opened, for tests
+	read int           // messages of the log that were read since it was loaded, for tests
 }
 
 func newStore(conn *natsgo.Conn, js jetstream.JetStream, o Options) *Store {
