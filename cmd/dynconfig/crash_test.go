@@ -115,6 +115,7 @@ func killUnderLoad(t *testing.T, flags ...string) {
 	rounds := 0
 	for until := time.Now().Add(budget(t)); rounds < 3 || time.Now().Before(until); rounds++ {
 		count(t, c, 100) // so many writes at least between one kill and the next
+		front.to("")     // another server may get its port
 		server.end(syscall.SIGKILL)
 		server = startProcess(t, dir, flags...)
 		front.to(server.URL)

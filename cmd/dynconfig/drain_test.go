@@ -22,6 +22,7 @@ func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
 
 func drainOnSIGTERM(t *testing.T, flags ...string) {
 	dir := t.TempDir()
+	flags = append(flags, "--rate-limit", "0") // or the writers would be refused before the server ends, some before they begin
 	server := startProcess(t, dir, flags...)
 	c := clientOf(t, server.URL, tokenOf(t, dir, "admin-user"))
 	if _, err := c.Put(t.Context(), "app.a", 1, client.WriteOptions{}); err != nil {
@@ -54,17 +55,15 @@ func drainOnSIGTERM(t *testing.T, flags ...string) {
 	last, begun := make(chan map[string]int64, writers), make(chan struct{}, writers)
 	for w := range writers {
 		go func() {
-			acknowledged := map[string]int64{}
-			for key := fmt.Sprintf("load.%d", w); ; {
-				written, err := once.Put(t.Context(), key, 1, client.WriteOptions{})
-				if err != nil {
-					last <- acknowledged
-					return
-				}
-				if acknowledged[key] = written.Version; written.Version == 1 {
-					begun <- struct{}{}
-				}
+			acknowledged, key := map[string]int64{}, fmt.Sprintf("load.%d", w)
+			written, err := c.Put(t.Context(), key, 1, client.WriteOptions{})
+			if err != nil {
+				t.Errorf("writer %d: %v", w, err)
 			}
+			for begun <- struct{}{}; err == nil; written, err = once.Put(t.Context(), key, 1, client.WriteOptions{}) {
+				acknowledged[key] = written.Version
+			}
+			last <- acknowledged
 		}()
 	}
 	for range writers {

@@ -44,18 +44,18 @@ func stored(t *testing.T, dir string, n int) {
 	}
 }
 
-// etcdAt starts an etcd and returns the URL of a prefix in it, and what is there.
-func etcdAt(t *testing.T, prefix string) (url string, b *core.Backend) {
+// etcdAt starts an etcd and returns the URL of a prefix in it, what is there, and the way of that URL.
+func etcdAt(t *testing.T, prefix string) (url string, b *core.Backend, way *relay) {
 	t.Helper()
 	server := services.StartEtcd(t)
-	front := newRelay(t)
-	front.to(strings.TrimPrefix(server.Endpoint, "unix://"))
+	way = newRelay(t)
+	way.to(strings.TrimPrefix(server.Endpoint, "unix://"))
 	b, err := etcd.Open(t.Context(), etcd.Config{Endpoints: []string{server.Endpoint}, Options: etcd.Options{Prefix: prefix + "/"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
-	return "etcd://" + strings.TrimPrefix(front.URL, "http://") + "/" + prefix, b
+	return "etcd://" + strings.TrimPrefix(way.URL, "http://") + "/" + prefix, b, way
 }
 
 // migrated runs the command and demands that it succeeds.
@@ -86,7 +86,7 @@ func TestValuesStaySealedOnTheirWayAndPlainOnesAreSealedWhereTheyArrive(t *testi
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	sealedURL, sealedStore := etcdAt(t, "sealed")
+	sealedURL, sealedStore, _ := etcdAt(t, "sealed")
 	migrated(t, dir, "--from", "embedded:data", "--to", sealedURL)
 	key := core.MakeKey(core.DefaultEnv, core.KindKey, "app.secret")
 	page, err := sealedStore.Store.Get(t.Context(), []core.Key{key}, 0)
@@ -95,7 +95,7 @@ func TestValuesStaySealedOnTheirWayAndPlainOnesAreSealedWhereTheyArrive(t *testi
 	}
 	migrated(t, dir, "--from", sealedURL, "--from-keyset", "data/keyset.json", "--to", "embedded:back")
 
-	plainURL, plainStore := etcdAt(t, "plain")
+	plainURL, plainStore, _ := etcdAt(t, "plain")
 	op := core.Op{Key: key, Do: core.OpPut, Doc: core.Doc{Value: []byte(`"` + secret + `"`)}}
 	if _, err := plainStore.Store.Commit(t.Context(), core.Txn{Ops: []core.Op{op}}); err != nil {
 		t.Fatal(err)
@@ -124,31 +124,29 @@ func TestValuesStaySealedOnTheirWayAndPlainOnesAreSealedWhereTheyArrive(t *testi
 func TestKill9DuringAMigrationLosesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	stored(t, filepath.Join(dir, "data"), 1200)
-	url, to := etcdAt(t, "moved")
+	url, to, way := etcdAt(t, "moved")
 	r := rand.New(rand.NewPCG(1, 2))
-	kills := 0
-	for head := core.Revision(0); kills < 6; kills++ {
-		next := head + 1 + core.Revision(r.IntN(150))
+	const commits, kills = 1200, 6
+	stored(t, filepath.Join(dir, "data"), commits)
+	for range kills {
+		shut, lift := way.hold(t, 20_000+r.Int64N(60_000))
 		c := command(dir, "migrate", "--from", "embedded:data", "--to", url)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan struct{})
 		go func() { _ = c.Wait(); close(ended) }()
-		for head < next {
-			var err error
-			if head, err = to.Store.Sync(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			select {
-			case <-ended:
-				t.Fatalf("the copy ended by itself at revision %d of the target", head)
-			default:
-			}
+		select {
+		case <-shut:
+		case <-ended:
+			t.Fatal("the copy ended by itself")
 		}
 		_ = c.Process.Kill()
 		<-ended
+		lift()
+	}
+	if head, err := to.Store.Sync(t.Context()); err != nil || head == 0 || head >= commits {
+		t.Errorf("the last kill was at revision %d of the target, %v; want one within the copy", head, err)
 	}
 	out := migrated(t, dir, "--from", "embedded:data", "--to", url)
 	if lines := strings.Split(out, "\n"); len(lines) != 3 || strings.TrimPrefix(lines[0], "source") != strings.TrimPrefix(lines[1], "target") {

@@ -81,6 +81,11 @@ func TestTracesGoFromTheRequestToTheStoreAndNameNoKeys(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var exported strings.Builder
+	holds := func(text string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Contains(exported.String(), text)
+	}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
@@ -90,23 +95,19 @@ func TestTracesGoFromTheRequestToTheStoreAndNameNoKeys(t *testing.T) {
 	defer collector.Close()
 	dir := t.TempDir()
 	c := command(dir, "serve", "--listen", "127.0.0.1:0", "--backend", "memory")
-	c.Env = append(c.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL)
+	c.Env = append(c.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50")
 	server := startCommand(t, c)
 	if _, err := clientOf(t, server.URL, tokenOf(t, dir, "admin-user")).Put(t.Context(), "app.peculiar", 1, client.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	for _, want := range []string{"PUT", "store commit"} {
+		await(t, "the span "+want, func() bool { return holds(want) })
+	}
 	if code := server.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d: %s", code, server.log.String())
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	for _, want := range []string{"PUT", "store commit"} {
-		if !strings.Contains(exported.String(), want) {
-			t.Errorf("no span %q", want)
-		}
-	}
 	for _, secret := range []string{"peculiar", "admin-user"} {
-		if strings.Contains(exported.String(), secret) {
+		if holds(secret) {
 			t.Errorf("the spans name %q", secret)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/dynconfig/dynconfig/policy"
 	"github.com/dynconfig/dynconfig/policy/authoring"
@@ -18,6 +19,7 @@ type policySettings struct {
 	bundle    string
 	bundleKey string
 	hosts     []string
+	trial     time.Duration // that a draft may take; 0: what a sandbox allows
 }
 
 // check finds settings that exclude each other.
@@ -63,7 +65,7 @@ type rules struct {
 // openPolicy makes an Authorizer that decides by what the source holds, else by the shipped rules until what is stored is
 // known.
 func openPolicy(ctx context.Context, s Settings, logger *slog.Logger) (r rules, err error) {
-	r.sandbox = sandbox.New(sandbox.Options{Command: []string{workerName}, Admins: s.Admins, Hosts: s.Policy.hosts})
+	r.sandbox = sandbox.New(sandbox.Options{Command: []string{workerName}, Admins: s.Admins, Hosts: s.Policy.hosts, Time: s.Policy.trial})
 	if r.authorizer, err = policy.New(ctx, policy.Options{Admins: s.Admins, Hosts: s.Policy.hosts, Logger: logger}); err != nil {
 		return r, err
 	}

@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -84,84 +82,6 @@ func (p *process) end(s os.Signal) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// relay forwards connections of an address that stays to one that changes, as a load balancer does. While there is no
-// target, connections are closed at once.
-type relay struct {
-	URL string
-	l   net.Listener
-
-	mu     sync.Mutex
-	target string
-	open   map[net.Conn]bool
-	wg     sync.WaitGroup
-}
-
-func newRelay(t *testing.T) *relay {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &relay{URL: "http://" + l.Addr().String(), l: l, open: map[net.Conn]bool{}}
-	r.wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			r.wg.Go(func() { r.forward(c) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		r.mu.Lock()
-		for c := range r.open {
-			_ = c.Close()
-		}
-		r.mu.Unlock()
-		r.wg.Wait()
-	})
-	return r
-}
-
-// to sets the target, a URL or the path of a socket.
-func (r *relay) to(target string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.target = strings.TrimPrefix(target, "http://")
-}
-
-func (r *relay) forward(in net.Conn) {
-	defer in.Close()
-	r.mu.Lock()
-	target := r.target
-	r.mu.Unlock()
-	network := "tcp"
-	if strings.HasPrefix(target, "/") {
-		network = "unix"
-	}
-	out, err := net.Dial(network, target)
-	if err != nil {
-		return
-	}
-	defer out.Close()
-	r.mu.Lock()
-	r.open[in] = true
-	r.mu.Unlock()
-	var pipes sync.WaitGroup
-	for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
-		pipes.Go(func() {
-			_, _ = io.Copy(pair[0], pair[1])
-			_ = in.Close()
-			_ = out.Close()
-		})
-	}
-	pipes.Wait()
-	r.mu.Lock()
-	delete(r.open, in)
-	r.mu.Unlock()
-}
-
 // tokenOf returns a token signed with the key of the data directory in dir.
 func tokenOf(t *testing.T, dir, user string) string {
 	t.Helper()
@@ -176,11 +96,25 @@ func tokenOf(t *testing.T, dir, user string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// patient is how long a test waits for what must come, and its clients try again: longer than any server takes to start, also
+// where many do so at once.
+const patient = 5 * time.Minute
+
+// await waits until something holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patient); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("in vain waited: %s", what)
+		}
+	}
+}
+
 // clientOf returns a client that tries again soon.
 func clientOf(t *testing.T, url, token string) *client.Client {
 	t.Helper()
 	c, err := client.New(url, client.Options{
-		Token: client.StaticToken(token), Retry: time.Minute, RetryDelay: 10 * time.Millisecond, HTTPClient: newHTTPClient(t),
+		Token: client.StaticToken(token), Retry: patient, RetryDelay: 10 * time.Millisecond, HTTPClient: newHTTPClient(t),
 	})
 	if err != nil {
 		t.Fatal(err)

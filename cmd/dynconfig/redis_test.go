@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -12,33 +13,32 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// allowed asks nodes in turn, and returns how many of n requests passed.
-func allowed(t *testing.T, token string, n int, nodes ...*Server) (passed int) {
+// allowed asks nodes in turn, and returns how many of n requests passed, and whether Redis answered all of them in time: it
+// has a quarter of a second, after which a node counts by itself.
+func allowed(t *testing.T, token string, n int, nodes ...*Server) (passed int, shared bool) {
 	t.Helper()
+	shared = true
 	for i := range n {
-		switch status, body := curl(t, "GET", nodes[i%len(nodes)].URL+"/keys", token, ""); status {
+		node := nodes[i%len(nodes)]
+		switch status, body := curl(t, "GET", node.URL+"/keys", token, ""); status {
 		case http.StatusOK:
 			passed++
 		case http.StatusTooManyRequests:
 		default:
 			t.Fatalf("%d %s", status, body)
 		}
+		shared = shared && node.redis.Health() == core.Healthy
 	}
-	return passed
+	return passed, shared
 }
 
 // awaitRedis waits until a node's health has a word for Redis.
 func awaitRedis(t *testing.T, c *client.Client, word string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	await(t, "Redis is "+word, func() bool {
 		h, err := c.Health(t.Context())
-		if err == nil && h.Components["redis"] == word {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("health is %+v, %v; want redis %s", h, err, word)
-		}
-	}
+		return err == nil && h.Components["redis"] == word
+	})
 }
 
 func TestNodesShareLimitsAndEventsInRedisAndDoWithoutIt(t *testing.T) {
@@ -48,8 +48,8 @@ func TestNodesShareLimitsAndEventsInRedisAndDoWithoutIt(t *testing.T) {
 	shared := []string{"--backend", "etcd", "--etcd-endpoints", store.Endpoint, "--redis-host", redis.Addr, "--redis-prefix", "mine", "--rate-limit", "200"}
 	one, as := serving(t, shared...)
 	two, _ := serving(t, append(shared, "--issuer-key", filepath.Join(one.settings.DataDir, "issuer.pem"))...)
-	admin := as("admin-user")
-	_, changes := watched(t, clientOf(t, two.URL, issued(t, one, "admin-user")))
+	admin, other := as("admin-user"), clientOf(t, two.URL, issued(t, one, "admin-user"))
+	_, changes := watched(t, other)
 	put := func(value int) {
 		t.Helper()
 		if _, err := admin.Put(t.Context(), "app.a", value, client.WriteOptions{}); err != nil {
@@ -60,10 +60,18 @@ func TestNodesShareLimitsAndEventsInRedisAndDoWithoutIt(t *testing.T) {
 		}
 	}
 	put(1)
-	start := time.Now()
-	passed := allowed(t, issued(t, one, "web"), 2*limit, one, two)
-	if most := limit * (1 + time.Since(start).Minutes()); float64(passed) > most || passed < limit-2*2*limit/50 {
-		t.Errorf("%d requests passed on two nodes, with a limit of %d", passed, limit)
+	for again := 0; ; again++ {
+		start := time.Now()
+		passed, shared := allowed(t, issued(t, one, fmt.Sprint("web", again)), 2*limit, one, two)
+		if !shared { // then the nodes counted each by itself, rightly: when Redis is well again, others are counted
+			awaitRedis(t, admin, core.Healthy)
+			awaitRedis(t, other, core.Healthy)
+			continue
+		}
+		if most := limit * (1 + time.Since(start).Minutes()); float64(passed) > most || passed < limit-2*2*limit/50 {
+			t.Errorf("%d requests passed on two nodes, with a limit of %d", passed, limit)
+		}
+		break
 	}
 	keys, err := redis.Client(t).Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) == 0 || !strings.HasPrefix(keys[0], "mine:") {
@@ -74,7 +82,7 @@ func TestNodesShareLimitsAndEventsInRedisAndDoWithoutIt(t *testing.T) {
 	put(2)
 	awaitRedis(t, admin, core.Degraded)
 	put(3)
-	if passed := allowed(t, issued(t, one, "api"), 2*limit+100, one, two); passed < 2*limit {
+	if passed, _ := allowed(t, issued(t, one, "api"), 2*limit+100, one, two); passed < 2*limit {
 		t.Errorf("without Redis %d requests passed on two nodes, each with a limit of %d of its own", passed, limit)
 	}
 	redis.Resume(t)
@@ -94,7 +102,8 @@ func TestAServerStartsWithoutItsRedisAndFindsIt(t *testing.T) {
 	awaitRedis(t, admin, core.Degraded)
 	redis.Start(t)
 	awaitRedis(t, admin, core.Healthy)
-	if _, text := curl(t, "GET", s.URL+"/metrics", "", ""); !strings.Contains(text, "dynconfig_redis_away 0") {
-		t.Error("the metrics do not tell of Redis")
-	}
+	await(t, "the metrics tell that Redis is there", func() bool {
+		_, text := curl(t, "GET", s.URL+"/metrics", "", "")
+		return strings.Contains(text, "dynconfig_redis_away 0")
+	})
 }

@@ -92,6 +92,7 @@ func newcomersSession(t *testing.T, flags ...string) {
 		}
 	}
 
+	front.to("") // another server may get its port
 	server.end(syscall.SIGKILL)
 	server = startProcess(t, dir, flags...)
 	front.to(server.URL)
