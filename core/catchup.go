@@ -53,7 +53,7 @@ func (w *Watcher) replay(st start, before follows, at Revision) {
 
 // logAfter returns commits that follow a revision, from the ring or from the store.
 func (w *Watcher) logAfter(ctx context.Context, after Revision) ([]*published, error) {
-	if commits, ok := w.engine.tail.after(after); ok {
+	if commits, ok := w.engine.tail.after(after, catchUpBatch); ok {
 		return commits, nil
 	}
 	release, err := w.engine.reader(ctx)

@@ -92,7 +92,7 @@ func (h *hub) catchUp() {
 func (h *hub) step() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	commits, ok := h.tail.after(h.dispatched)
+	commits, ok := h.tail.after(h.dispatched, 1)
 	if !ok { // the ring was outrun: every watcher finds out from the index what it missed
 		h.overrun(h.tail.head())
 		return true

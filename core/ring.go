@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // ring keeps the newest commits as watchers see them, bounded by bytes and by number.
 type ring struct {
 	commits []*published // of consecutive revisions
@@ -20,13 +22,14 @@ func (r *ring) push(p *published) {
 	}
 }
 
-// after returns the commits that follow a revision; ok is false if the ring does not reach back so far.
-func (r *ring) after(rev Revision) (commits []*published, ok bool) {
+// after returns a number of commits that follow a revision; ok is false if the ring does not reach back so far. They are the
+// caller's: the ring clears what it lets go.
+func (r *ring) after(rev Revision, most int) (commits []*published, ok bool) {
 	if len(r.commits) == 0 || rev+1 < r.commits[0].revision {
 		return nil, false
 	}
 	from := min(int(rev+1-r.commits[0].revision), len(r.commits))
-	return r.commits[from:], true
+	return slices.Clone(r.commits[from:min(from+most, len(r.commits))]), true
 }
 
 func (r *ring) reset() { r.commits, r.bytes = nil, 0 }

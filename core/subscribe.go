@@ -170,7 +170,7 @@ func (w *Watcher) reachable(ctx context.Context, st *start) error {
 	if st.from.Sub > 0 {
 		from--
 	}
-	if _, ok := e.tail.after(from); ok {
+	if _, ok := e.tail.after(from, 0); ok {
 		return nil
 	}
 	if _, err := e.store.Log(ctx, from, 1); err != nil {

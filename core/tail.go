@@ -204,14 +204,14 @@ func (t *tail) interest(key Key) (changed, ruled <-chan struct{}, release func()
 	return w.over, t.ruled, func() { leave(t, t.keys, key, w) }
 }
 
-// after returns the commits that the ring holds after a revision; ok is false if some are only in the log by now.
-func (t *tail) after(rev Revision) ([]*published, bool) {
+// after returns a number of the commits that the ring holds after a revision; ok is false if some are only in the log by now.
+func (t *tail) after(rev Revision, most int) ([]*published, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if rev >= t.head() { // also when the ring is empty, as after the log was loaded anew
 		return nil, true
 	}
-	return t.ring.after(rev)
+	return t.ring.after(rev, most)
 }
 
 // theEnd is a revision for look that no log reaches.
