@@ -25,6 +25,7 @@ type job struct {
 	Hosts  []string
 	Caller *core.Caller `json:",omitempty"`
 	Time   time.Duration
+	Until  time.Time // for a replay: when to stop with what there is
 	Memory int64
 }
 

@@ -22,8 +22,8 @@ var (
 )
 
 const (
-	maxComplaint = 16 << 10               // of what a worker says when it dies
-	killWait     = 100 * time.Millisecond // for its pipes, once it is dead
+	maxComplaint = 16 << 10         // of what a worker says when it dies
+	pipeWait     = 10 * time.Second // for what is left in its pipes, once it is dead: nobody else holds them
 )
 
 // run starts a worker, gives it a job and waits for its answer. No process is left when it returns.
@@ -36,6 +36,7 @@ func (s *Sandbox) run(ctx context.Context, j job, records iter.Seq2[wire.Decisio
 		return answer{}, left.Because(ctx.Err())
 	}
 	j.Admins, j.Hosts, j.Time, j.Memory = s.options.Admins, s.options.Hosts, s.options.Time, s.options.Memory
+	j.Until = time.Now().Add(s.options.Replay)
 	limited, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer time.AfterFunc(s.options.Time, func() { stop(errTime) }).Stop()
@@ -88,7 +89,7 @@ func (s *Sandbox) start(ctx context.Context, out, complaint io.Writer) (*exec.Cm
 		return nil, nil, err
 	}
 	worker := exec.CommandContext(ctx, program, s.options.Command...)
-	worker.Env, worker.Stdout, worker.Stderr, worker.WaitDelay = []string{inWorker + "=1"}, out, complaint, killWait
+	worker.Env, worker.Stdout, worker.Stderr, worker.WaitDelay = []string{inWorker + "=1"}, out, complaint, pipeWait
 	feed, err := worker.StdinPipe()
 	if err == nil {
 		err = worker.Start()

@@ -22,7 +22,8 @@ type Options struct {
 	Admins  []string // as policy.Options has it
 	Hosts   []string // as policy.Options has it
 
-	Time   time.Duration // that one run may take; 0: 10 s
+	Time   time.Duration // that one run may take, and one test half of that; 0: 10 s
+	Replay time.Duration // after which a replay stops with what there is; 0: three quarters of Time
 	Memory int64         // that it may use, in bytes; 0: 256 MiB
 	Output int64         // that it may answer, in bytes; 0: 4 MiB
 	AtOnce int           // runs at once, others wait; 0: 2
@@ -48,6 +49,9 @@ func New(o Options) *Sandbox {
 	o.Command, o.Admins, o.Hosts = slices.Clone(o.Command), slices.Clone(o.Admins), slices.Clone(o.Hosts)
 	if o.Time == 0 {
 		o.Time = defaultTime
+	}
+	if o.Replay == 0 {
+		o.Replay = o.Time * 3 / 4
 	}
 	if o.Memory == 0 {
 		o.Memory = defaultMemory

@@ -19,7 +19,7 @@ import (
 )
 
 func open(change func(*sandbox.Options)) *sandbox.Sandbox {
-	o := sandbox.Options{Command: []string{"work"}, Admins: []string{"admin-user"}, Time: time.Minute}
+	o := sandbox.Options{Command: []string{"work"}, Admins: []string{"admin-user"}, Time: 5 * time.Minute}
 	if change != nil {
 		change(&o)
 	}
@@ -113,10 +113,17 @@ func TestReplayStopsBeforeItsTimeIsUp(t *testing.T) {
 		}
 	}
 	slow := set(`decision := {"allow": count([1 | numbers.range(1, 20000)[_] == 7]) == 1}`, "")
-	box := open(func(o *sandbox.Options) { o.Time = 8 * time.Second })
-	r, err := box.Replay(t.Context(), slow, endless)
-	if err != nil || !r.Truncated || r.Decisions == 0 {
-		t.Errorf("got %+v, %v, want some and truncated", r, err)
+	for wait := 2 * time.Second; ; wait *= 2 {
+		r, err := open(func(o *sandbox.Options) { o.Replay = wait }).Replay(t.Context(), slow, endless)
+		if err != nil || !r.Truncated {
+			t.Fatalf("got %+v, %v, want some and truncated", r, err)
+		}
+		if r.Decisions > 0 {
+			return
+		}
+		if wait > time.Minute { // a busy machine may need as long until a worker has begun
+			t.Fatalf("got %+v after %v, want some", r, wait)
+		}
 	}
 }
 
@@ -132,7 +139,10 @@ func hungry() string {
 }
 
 func TestDraftThatGoesTooFarIsEndedWithASentence(t *testing.T) {
-	loop := "test_loop if count([1 | numbers.range(1, 100000)[_] == numbers.range(1, 100000)[_] + 1000000]) == 7"
+	loop := "" // of many tests, so that together they take longer than one may
+	for i := range 20 {
+		loop += "test_loop" + strconv.Itoa(i) + " if count([1 | numbers.range(1, 100000)[_] == numbers.range(1, 100000)[_] + 1000000]) == 7\n\n"
+	}
 	gather := "test_gather if {\n\tx := [[i, j, k] | some i in numbers.range(1, 1000); some j in numbers.range(1, 1000); some k in numbers.range(1, 1000)]\n\tcount(x) == 1\n}"
 	flood := "test_flood if {\n\tsome i in numbers.range(1, 100)\n\tprint(i, \"0123456789 0123456789 0123456789\")\n\ti < 0\n}"
 	for name, c := range map[string]struct {
@@ -140,7 +150,7 @@ func TestDraftThatGoesTooFarIsEndedWithASentence(t *testing.T) {
 		change      func(*sandbox.Options)
 	}{
 		"loops":          {loop, "ended", func(o *sandbox.Options) { o.Time = 2 * time.Second }},
-		"doubles a list": {hungry(), "more than 256 MiB of memory", nil},
+		"doubles a list": {hungry(), "more than 64 MiB of memory", func(o *sandbox.Options) { o.Memory = 64 << 20 }},
 		"gathers a list": {gather, "more than 64 MiB of memory", func(o *sandbox.Options) { o.Memory = 64 << 20 }},
 		"says too much":  {flood, "more than 2000 bytes", func(o *sandbox.Options) { o.Output = 2000 }},
 	} {

@@ -40,9 +40,7 @@ func Work(in io.Reader, out io.Writer) error {
 		return errors.New("there is no job: a server starts this command, nobody else")
 	}
 	limit(j)
-	ctx, cancel := context.WithTimeout(context.Background(), j.Time)
-	defer cancel()
-	a, err := j.do(ctx, from)
+	a, err := j.do(context.Background(), from) // its time is limited by whoever ends this process
 	if err != nil {
 		a = answer{Error: failureOf(err)}
 	}
@@ -81,13 +79,12 @@ func (j *job) do(ctx context.Context, from *json.Decoder) (a answer, err error) 
 		a.Verdict, err = j.check(ctx, set)
 	case jobTest:
 		var tested policy.Tested
-		tested, err = policy.Test(ctx, set, policy.TestOptions{CompileOptions: o})
+		tested, err = policy.Test(ctx, set, policy.TestOptions{CompileOptions: o, Timeout: j.Time / 2})
 		a.Tests = tested.PolicyTests
 	case jobReplay:
 		var p *policy.Program
 		if p, err = policy.Compile(ctx, set, o); err == nil {
-			until := time.Now().Add(j.Time * 3 / 4) // and the rest is for the answer
-			a.Replayed, err = policy.Replay(ctx, p, recordsFrom(from), policy.ReplayOptions{Until: until})
+			a.Replayed, err = policy.Replay(ctx, p, recordsFrom(from), policy.ReplayOptions{Until: j.Until})
 		}
 	default:
 		err = core.Errorf(core.ErrInternal, "no such job")
