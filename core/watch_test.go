@@ -13,136 +13,6 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-// stream is a watcher with a transport that drains it when asked to.
-type stream struct {
-	t    testing.TB
-	w    *core.Watcher
-	wake chan struct{}
-	ctx  context.Context
-}
-
-func (w *world) stream(t testing.TB, who string) *stream {
-	t.Helper()
-	s := &stream{t: t, wake: make(chan struct{}, 1), ctx: w.ctx}
-	watcher, err := w.Watch(w.ctx, as(who), s.notify)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.w = watcher
-	t.Cleanup(watcher.Close)
-	return s
-}
-
-// notify does not wait: one who has not looked yet will.
-func (s *stream) notify() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// patience is how long what must come is waited for: not how long it may take.
-const patience = 2 * time.Minute
-
-// next waits for one event.
-func (s *stream) next() core.Event {
-	s.t.Helper()
-	deadline := time.After(patience)
-	for {
-		ev, ok, err := s.w.Next(s.ctx)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		if ok {
-			return ev
-		}
-		select {
-		case <-s.wake:
-		case <-deadline:
-			s.t.Fatal("no event came")
-		}
-	}
-}
-
-// end waits for the error that ends the stream; no event may come before it.
-func (s *stream) end() error {
-	s.t.Helper()
-	deadline := time.After(patience)
-	for {
-		ev, ok, err := s.w.Next(s.ctx)
-		if err != nil {
-			return err
-		}
-		if ok {
-			s.t.Fatalf("got %s, want the end", line(ev))
-		}
-		select {
-		case <-s.wake:
-		case <-deadline:
-			s.t.Fatal("the stream did not end")
-		}
-	}
-}
-
-// until collects events up to and with the first of a kind.
-func (s *stream) until(kind core.EventKind) []core.Event {
-	s.t.Helper()
-	var events []core.Event
-	for {
-		ev := s.next()
-		events = append(events, ev)
-		if ev.Kind == kind {
-			return events
-		}
-	}
-}
-
-// expect compares the next events, written as "update k 1" or "bookmark".
-func (s *stream) expect(lines ...string) []core.Event {
-	s.t.Helper()
-	var events []core.Event
-	for i, want := range lines {
-		ev := s.next()
-		events = append(events, ev)
-		if got := line(ev); got != want {
-			s.t.Fatalf("event %d: got %q, want %q", i, got, want)
-		}
-	}
-	return events
-}
-
-// expectNothing looks once.
-func (s *stream) expectNothing() {
-	s.t.Helper()
-	if ev, ok, err := s.w.Next(s.ctx); ok || err != nil {
-		s.t.Fatalf("got %s, %v, want nothing", line(ev), err)
-	}
-}
-
-func line(ev core.Event) string {
-	parts := []string{string(ev.Kind)}
-	if ev.Key != "" {
-		parts = append(parts, ev.Key)
-	}
-	if ev.Version != 0 {
-		parts = append(parts, fmt.Sprint(ev.Version))
-	}
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{{"snapshot", ev.Snapshot}, {"more", ev.More}, {"conflated", ev.Conflated}, {"synced", ev.Synced}} {
-		if f.set {
-			parts = append(parts, f.name)
-		}
-	}
-	if ev.Code != "" {
-		parts = append(parts, ev.Code)
-	}
-	return strings.Join(parts, " ")
-}
-
-func sub(patterns ...string) core.Subscription { return core.Subscription{Patterns: patterns} }
-
 func TestAWatcherHearsChangesInOrder(t *testing.T) {
 	w := start(t, core.Options{})
 	s := w.stream(t, "root")
@@ -220,7 +90,7 @@ func TestASnapshotIsFollowedWithoutAGap(t *testing.T) {
 		w.write(t, "root", put(fmt.Sprintf("app.k%03d", i), "0"))
 	}
 	// The writer is never so far ahead of a watcher that it would be conflated, and goes on meanwhile.
-	due, done := make(chan struct{}, 1000), make(chan struct{})
+	due, done := make(chan struct{}, 400), make(chan struct{})
 	go func() {
 		defer close(done)
 		i := 0
@@ -384,48 +254,52 @@ func (s *switching) Generation() uint64 {
 }
 
 func TestASlowReaderGetsTheLastChangeOfEachKey(t *testing.T) {
-	w := start(t, core.Options{})
-	w.write(t, "root", put("app.gone", "1"))
-	s := w.stream(t, "root")
-	s.w.Subscribe(core.Subscription{Patterns: []string{"app.*"}, Snapshot: true})
-	s.expect("subscribed", "update app.gone 1 snapshot", "bookmark synced")
-	w.write(t, "root", core.Write{Op: core.WriteDelete, Kind: core.KindKey, Name: "app.gone"})
-	for i := range 9000 {
-		w.write(t, "root", put(fmt.Sprintf("app.k%d", i%3), fmt.Sprint(i)))
-	}
-	last := w.stream(t, "root")
-	last.w.Subscribe(sub("app.z"))
-	last.expect("subscribed")
-	w.write(t, "root", put("app.y", "1"), put("app.z", "1"))
-	last.expect("update app.z 1") // everything has been handed out by now
-	events := s.expect("delete app.gone 2 conflated", "update app.k0 3000 conflated", "update app.k1 3000 conflated",
-		"update app.k2 3000 conflated")
-	rest := []core.Event{s.next(), s.next()}
-	if !rest[0].More || rest[1].More || rest[0].Position.Sub != 1 {
-		t.Errorf("a conflated commit of two keys came as %+v", rest)
-	}
-	r := w.stream(t, "root")
-	r.w.Subscribe(core.Subscription{Patterns: []string{"app.*"}, SinceRevision: events[2].Position.String()})
-	r.expect("subscribed", "update app.k2 3000", "update app.y 1 more", "update app.z 1", "bookmark synced")
-	w.write(t, "root", put("app.k0", "1"))
-	s.expect("update app.k0 3001")
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		w.write(t, "root", put("app.gone", "1"))
+		s := w.stream(t, "root")
+		s.w.Subscribe(core.Subscription{Patterns: []string{"app.*"}, Snapshot: true})
+		s.expect("subscribed", "update app.gone 1 snapshot", "bookmark synced")
+		w.write(t, "root", core.Write{Op: core.WriteDelete, Kind: core.KindKey, Name: "app.gone"})
+		for i := range 9000 {
+			w.write(t, "root", put(fmt.Sprintf("app.k%d", i%3), fmt.Sprint(i)))
+		}
+		last := w.stream(t, "root")
+		last.w.Subscribe(sub("app.z"))
+		last.expect("subscribed")
+		w.write(t, "root", put("app.y", "1"), put("app.z", "1"))
+		last.expect("update app.z 1") // everything has been handed out by now
+		events := s.expect("delete app.gone 2 conflated", "update app.k0 3000 conflated", "update app.k1 3000 conflated",
+			"update app.k2 3000 conflated")
+		rest := []core.Event{s.next(), s.next()}
+		if !rest[0].More || rest[1].More || rest[0].Position.Sub != 1 {
+			t.Errorf("a conflated commit of two keys came as %+v", rest)
+		}
+		r := w.stream(t, "root")
+		r.w.Subscribe(core.Subscription{Patterns: []string{"app.*"}, SinceRevision: events[2].Position.String()})
+		r.expect("subscribed", "update app.k2 3000", "update app.y 1 more", "update app.z 1", "bookmark synced")
+		w.write(t, "root", put("app.k0", "1"))
+		s.expect("update app.k0 3001")
+	})
 }
 
 func TestEveryEndsRatherThanConflates(t *testing.T) {
-	w := start(t, core.Options{})
-	s := w.stream(t, "root")
-	s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Every: true})
-	s.expect("subscribed")
-	last := w.stream(t, "root")
-	last.w.Subscribe(sub("last"))
-	last.expect("subscribed")
-	for i := range 8300 {
-		w.write(t, "root", put("k", fmt.Sprint(i)))
-	}
-	w.write(t, "root", put("last", "1"))
-	last.expect("update last 1") // everything has been handed out by now
-	_, _, err := s.w.Next(w.ctx)
-	want(t, err, core.ErrSlow)
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		s := w.stream(t, "root")
+		s.w.Subscribe(core.Subscription{Patterns: []string{"*"}, Every: true})
+		s.expect("subscribed")
+		last := w.stream(t, "root")
+		last.w.Subscribe(sub("last"))
+		last.expect("subscribed")
+		for i := range 8300 {
+			w.write(t, "root", put("k", fmt.Sprint(i)))
+		}
+		w.write(t, "root", put("last", "1"))
+		last.expect("update last 1") // everything has been handed out by now
+		_, _, err := s.w.Next(w.ctx)
+		want(t, err, core.ErrSlow)
+	})
 }
 
 func TestBadSubscriptionsChangeNothing(t *testing.T) {
