@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -21,6 +22,18 @@ func cached(epoch string, key core.Key, version int64) core.Entry {
 	}
 }
 
+func keep(ctx context.Context, b *core.Backend, epoch string, e core.Entry) error {
+	return present(ctx, func() error { return b.Cache.Put(ctx, epoch, e) })
+}
+
+func lookUp(ctx context.Context, b *core.Backend, epoch string, key core.Key, version int64) (e *core.Entry, err error) {
+	err = present(ctx, func() error {
+		e, err = b.Cache.Get(ctx, epoch, key, version)
+		return err
+	})
+	return e, err
+}
+
 func cacheServesExact(t testing.TB, s *subject) {
 	nodes := []*core.Backend{s.Backend, s.peer(t)}
 	epochs := []string{"aaaaaaaa", "aaaaaaaaa", "bbbbbbbb"}
@@ -30,12 +43,12 @@ func cacheServesExact(t testing.TB, s *subject) {
 		for n := range 400 {
 			epoch, key, version := epochs[n%len(epochs)], keys[n/2%len(keys)], int64(1+n%13)
 			if (n+i)%3 == 0 {
-				if err := b.Cache.Put(t.Context(), epoch, cached(epoch, key, version)); err != nil {
+				if err := keep(t.Context(), b, epoch, cached(epoch, key, version)); err != nil {
 					return err
 				}
 				continue
 			}
-			e, err := b.Cache.Get(t.Context(), epoch, key, version)
+			e, err := lookUp(t.Context(), b, epoch, key, version)
 			if err != nil {
 				return err
 			}
@@ -56,15 +69,15 @@ func cacheKeeps(t testing.TB, s *subject) {
 	end := time.Now().Add(s.patience())
 	for version := int64(1); time.Now().Before(end); version++ {
 		want := cached("aaaaaaaa", "key", version)
-		if e, err := peer.Cache.Get(t.Context(), "aaaaaaaa", "key", version); e != nil || err != nil {
+		if e, err := lookUp(t.Context(), peer, "aaaaaaaa", "key", version); e != nil || err != nil {
 			t.Fatalf("a cache that was given nothing answers %+v, %v", e, err)
 		}
-		if err := s.Cache.Put(t.Context(), "aaaaaaaa", want); err != nil {
+		if err := keep(t.Context(), s.Backend, "aaaaaaaa", want); err != nil {
 			t.Fatalf("Put: %v", err)
 		}
 		for range 20 {
 			<-retry()
-			e, err := peer.Cache.Get(t.Context(), "aaaaaaaa", "key", version)
+			e, err := lookUp(t.Context(), peer, "aaaaaaaa", "key", version)
 			if err != nil {
 				t.Fatalf("Get: %v", err)
 			}

@@ -87,7 +87,9 @@ func survivesKill(t testing.TB, s *subject) {
 			if int(c.Revision) > len(log) {
 				t.Fatalf("acknowledged commit %d of writer %d is gone: the log ends at %d", c.Revision, i, len(log))
 			}
-			same(t, "an acknowledged commit", c, log[c.Revision-1])
+			if same(t, "an acknowledged commit", c, log[c.Revision-1]); t.Failed() {
+				return
+			}
 		}
 	}
 	if n != len(log) {

@@ -23,7 +23,7 @@ import (
 const PlaceVariable = "DYNCONFIG_TEST_SERVICES"
 
 // pingTime is how long an engine may take to say that it is there.
-const pingTime = time.Second
+const pingTime = 10 * time.Second
 
 // engine is the Docker engine that tests of this process use, and what it was asked for.
 type engine struct {

@@ -174,7 +174,7 @@ func (e *Etcd) launch(t testing.TB) {
 }
 
 // startTime is how long a server may take until it serves.
-const startTime = time.Minute
+const startTime = 3 * time.Minute
 
 // await waits until the server answers.
 func (e *Etcd) await(t testing.TB) {

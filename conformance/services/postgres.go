@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -99,7 +98,7 @@ func (p *Postgres) Database(t testing.TB) string {
 // Exec runs statements as the superuser, in a connection of their own.
 func (p *Postgres) Exec(t testing.TB, database, sql string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, p.URL(database))
 	if err != nil {

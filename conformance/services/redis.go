@@ -131,10 +131,10 @@ func (r *Redis) await(t testing.TB) {
 	until(t, "redis-server does not serve", func(ctx context.Context) error { return client.Ping(ctx).Err() })
 }
 
-// until asks again and again until there is no error.
+// until asks again and again until there is no error, for longer than any machine should need.
 func until(t testing.TB, complaint string, ask func(ctx context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	for {
 		err := ask(ctx)
