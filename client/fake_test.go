@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"go.uber.org/goleak"
 
 	"github.com/dynconfig/dynconfig/client"
+	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }
 
 // fake is a server that plays a script of frames. A connection that asks for a snapshot gets snapshot and then all of log;
 // one that resumes gets what follows that revision in log, after a synced bookmark of where it starts.
