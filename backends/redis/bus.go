@@ -30,7 +30,7 @@ type Bus struct {
 const hintBytes = 64 << 10
 
 func newBus(r *Redis) *Bus {
-	b := &Bus{redis: r, out: newOutbox(r.client, r.monitor)}
+	b := &Bus{redis: r, out: newOutbox(r.client, r.o.Timeout, r.monitor)}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.enter("")
 	return b

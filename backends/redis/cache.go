@@ -32,7 +32,7 @@ const (
 )
 
 func newCache(r *Redis) *Cache {
-	return &Cache{redis: r, out: newOutbox(r.client, r.monitor)}
+	return &Cache{redis: r, out: newOutbox(r.client, r.o.Timeout, r.monitor)}
 }
 
 func (c *Cache) close() { c.out.close() }
@@ -57,7 +57,7 @@ func (c *Cache) get(ctx context.Context, epoch string, key core.Key, version int
 	if c.redis.monitor.away() {
 		return nil
 	}
-	call, cancel := context.WithTimeout(ctx, callTimeout)
+	call, cancel := context.WithTimeout(ctx, c.redis.o.Timeout)
 	defer cancel()
 	b, err := c.redis.client.Get(call, c.key(epoch, key, version)).Bytes()
 	if err != nil {

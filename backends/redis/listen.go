@@ -14,6 +14,7 @@ const (
 	hintBacklog = 256                    // hints that wait for a listener; the oldest are dropped
 	listenPause = 200 * time.Millisecond // between subscriptions
 	listenCheck = time.Second            // how often a silent subscription is asked whether it lives
+	listenCalls = 4                      // it is dead when it has not answered for so many times as long as one call may take
 )
 
 // listen subscribes, again and again, until ctx ends.
@@ -62,13 +63,17 @@ func (b *Bus) follow(ctx context.Context, hints chan core.Hint) {
 func (b *Bus) attend(ctx context.Context, sub *goredis.PubSub, channel string, heard *atomic.Bool) {
 	ticker := time.NewTicker(listenCheck)
 	defer ticker.Stop()
-	for asked := false; ; asked = true {
+	for checks := 0; ; checks++ { // since it was heard
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if asked && !heard.Swap(false) || b.channel() != channel || sub.Ping(ctx) != nil {
+		if heard.Swap(false) {
+			checks = 0
+		}
+		silent := time.Duration(checks) * listenCheck
+		if silent > 0 && silent >= listenCalls*b.redis.o.Timeout || b.channel() != channel || sub.Ping(ctx) != nil {
 			return
 		}
 	}

@@ -16,8 +16,9 @@ import (
 // monitor knows whether Redis answers. Whoever finds that it does not says so, and from then on nobody waits for it: a
 // probe every second finds out when it is back. Of a cluster every master must answer.
 type monitor struct {
-	client goredis.UniversalClient
-	log    *slog.Logger
+	client  goredis.UniversalClient
+	timeout time.Duration // of one call
+	log     *slog.Logger
 
 	gone   atomic.Bool
 	fault  atomic.Int64 // unix seconds: when Redis last refused a command
@@ -34,9 +35,9 @@ const (
 	logEvery = time.Minute
 )
 
-func newMonitor(client goredis.UniversalClient, log *slog.Logger) *monitor {
+func newMonitor(client goredis.UniversalClient, timeout time.Duration, log *slog.Logger) *monitor {
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &monitor{client: client, log: log, cancel: cancel}
+	m := &monitor{client: client, timeout: timeout, log: log, cancel: cancel}
 	m.done.Go(func() { m.run(ctx) })
 	return m
 }
@@ -68,7 +69,7 @@ func (m *monitor) run(ctx context.Context) {
 }
 
 func (m *monitor) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*m.timeout)
 	defer cancel()
 	if cluster, ok := m.client.(*goredis.ClusterClient); ok {
 		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *goredis.Client) error { return master.Ping(ctx).Err() })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -12,6 +13,7 @@ import (
 // has no room for, and everything while Redis is away.
 type outbox struct {
 	client  goredis.UniversalClient
+	timeout time.Duration // of one command
 	monitor *monitor
 	queue   chan message
 	waiting atomic.Int64 // bytes
@@ -34,8 +36,8 @@ const (
 	outboxBatch    = 64
 )
 
-func newOutbox(client goredis.UniversalClient, m *monitor) *outbox {
-	o := &outbox{client: client, monitor: m, queue: make(chan message, outboxMessages), done: make(chan struct{})}
+func newOutbox(client goredis.UniversalClient, timeout time.Duration, m *monitor) *outbox {
+	o := &outbox{client: client, timeout: timeout, monitor: m, queue: make(chan message, outboxMessages), done: make(chan struct{})}
 	go o.run()
 	return o
 }
@@ -97,7 +99,7 @@ func (o *outbox) send(batch []message) {
 		o.dropped.Add(uint64(len(batch)))
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*callTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*o.timeout)
 	defer cancel()
 	_, err := o.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		for _, m := range batch {

@@ -29,18 +29,16 @@ type Options struct {
 	Prefix   string        // of every key and channel; "": DefaultPrefix. Deployments that share a Redis have one each.
 	Limit    int           // requests a minute of a principal; 0: no limit, hence no Limiter
 	Lease    time.Duration // how long leased tokens are good; 0: 10s
+	Timeout  time.Duration // of one call: how long anybody waits for Redis before it is away; 0: 250ms
 	Logger   *slog.Logger  // nil: none
 }
 
 // DefaultPrefix begins every key and channel.
 const DefaultPrefix = "dynconfig"
 
-// How long anybody waits for Redis. A server that does not answer costs this once: then it is away, until it answers a
-// probe.
-const (
-	callTimeout = 250 * time.Millisecond
-	dialTimeout = 500 * time.Millisecond
-)
+// defaultTimeout is how long anybody waits for Redis. A server that does not answer costs this once: then it is away, until
+// it answers a probe.
+const defaultTimeout = 250 * time.Millisecond
 
 // Redis is a connection to one server or cluster, and the parts of a backend that live there.
 type Redis struct {
@@ -69,12 +67,15 @@ func Open(addrs []string, o Options) (*Redis, error) {
 	if o.Lease == 0 {
 		o.Lease = 10 * time.Second
 	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	logging.Disable() // what matters is logged here
 	r := &Redis{client: connect(addrs, o), o: o, node: rand.Text()[:nodeBytes]}
-	r.monitor = newMonitor(r.client, o.Logger)
+	r.monitor = newMonitor(r.client, o.Timeout, o.Logger)
 	r.bus = newBus(r)
 	r.cache = newCache(r)
 	if o.Limit > 0 {
@@ -89,7 +90,7 @@ func connect(addrs []string, o Options) goredis.UniversalClient {
 		Addrs: addrs, IsClusterMode: len(addrs) > 1,
 		Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
 		Protocol: 2, DisableIdentity: true,
-		DialTimeout: dialTimeout, ReadTimeout: callTimeout, WriteTimeout: callTimeout, PoolTimeout: callTimeout,
+		DialTimeout: 2 * o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout,
 		ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
 	})
 }

@@ -2,8 +2,11 @@ package redis
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -13,9 +16,35 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	err := goleak.Find()
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
+		err = goleak.Find()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 const testLimit = 100
+
+// patience is how long a test waits for what must happen, however busy the machine is.
+const patience = time.Minute
+
+// patient are options by which a Redis that is there is never held to be away, and a lease that is used never ends, where
+// a test does not say otherwise.
+func patient(o Options) Options {
+	if o.Timeout == 0 {
+		o.Timeout = patience
+	}
+	if o.Lease == 0 {
+		o.Lease = 10 * time.Minute
+	}
+	return o
+}
 
 // nodes remembers what the backends of a test are made of: a store in memory, and a Redis.
 type nodes struct{ of sync.Map }
@@ -41,7 +70,7 @@ func (n *nodes) join(t testing.TB, b *core.Backend, server *services.Redis) *cor
 // join puts a node's part of a Redis at a backend.
 func join(t testing.TB, b *core.Backend, addrs []string, o Options) *Redis {
 	t.Helper()
-	r, err := Open(addrs, o)
+	r, err := Open(addrs, patient(o))
 	if err != nil {
 		t.Fatal(err)
 	}

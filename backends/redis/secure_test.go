@@ -95,7 +95,7 @@ func TestTLSAndAUserOpenTheDoorAndNothingElseDoes(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			var log bytes.Buffer
-			o.Limit, o.Logger = 10, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			o.Limit, o.Timeout, o.Logger = 10, defaultTimeout, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			r := count(t, server.Addr, o)
 			await(t, "the door stays shut", func() bool { return r.Health() == core.Degraded })
 			_, err := r.limiter.Take(t.Context(), "ann", 1)

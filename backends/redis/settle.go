@@ -171,7 +171,7 @@ func (l *Limiter) call(reports []report) []*goredis.Cmd {
 		}
 		return answers
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), l.redis.o.Timeout)
 	defer cancel()
 	run := func(which func(i int) bool, eval func(p goredis.Pipeliner, r report) *goredis.Cmd) {
 		_, _ = l.redis.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
