@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -92,6 +91,8 @@ func TestWatchersHearWritesOnAnotherNodeThoughTheLeaderOfTheirEtcdIsKilledAndPau
 	}
 	crowd := c.watch(t, 10, "load.*", start.Revision, func(int) *http.Client { return c.only(t, c.nodes[1]) })
 	l := c.load(t, c.nodes[0])
+	l.more(t, 50)
+	crowd.connected(t)
 	rounds := 0
 	for end := time.Now().Add(budget(t, 5*time.Second)); rounds < 2 || time.Now().Before(end); rounds++ {
 		l.more(t, 50)
@@ -159,12 +160,7 @@ func TestNodesSpeakToEtcdWithTLSAndAPasswordThatNobodySees(t *testing.T) {
 	crowd.await(t, map[string]int64{"app.a": 1})
 
 	store.Kill(t)
-	until(t, "health", func() error {
-		if status, word, _ := c.health(t, c.nodes[0]); status != http.StatusServiceUnavailable || word != core.Unhealthy {
-			return fmt.Errorf("%d %s", status, word)
-		}
-		return nil
-	})
+	c.feels(t, c.nodes[0], core.Unhealthy)
 	for _, n := range c.nodes {
 		n.kill()
 		if strings.Contains(n.log.String(), secret) {
@@ -174,13 +170,9 @@ func TestNodesSpeakToEtcdWithTLSAndAPasswordThatNobodySees(t *testing.T) {
 
 	store.Start(t)
 	env[0] = "ETCD_ENDPOINTS=" + store.Endpoint
-	cmd := command(t.TempDir(), append(env, "DYNCONFIG_ETCD_PASSWORD=wrong-secret"), "serve", "--listen", "127.0.0.1:0")
-	out := &bytes.Buffer{}
-	cmd.Stderr = out
-	err = cmd.Run()
-	said := strings.TrimSpace(out.String())
-	if err == nil || !strings.Contains(said, "dynconfig: Store refuses this server's user") || strings.Contains(said, "secret") {
-		t.Errorf("with a wrong password: %v, %s", err, said)
+	said := c.nodes[0].refuses(t, append(env, "DYNCONFIG_ETCD_PASSWORD=wrong-secret"))
+	if !strings.Contains(said, "dynconfig: Store refuses this server's user") || strings.Contains(said, "secret") {
+		t.Errorf("with a wrong password: %s", said)
 	}
 }
 

@@ -15,17 +15,15 @@ func TestTokensAndCursorsOfOneNodeAreGoodOnAnother(t *testing.T) {
 	b := newBackend(t)
 	c := newCluster(t, 2, b.env, "--rate-limit", "0", "--keyset", keyset(t))
 	for _, n := range c.nodes {
-		if _, word, parts := c.health(t, n); word != core.Healthy || parts["encryption"] != core.Healthy {
-			t.Errorf("health is %s, %v", word, parts)
-		}
-		if strings.Contains(n.log.String(), `"WARN"`) {
+		c.feels(t, n, core.Healthy, "encryption")
+		if strings.Contains(n.log.String(), "DYNCONFIG_") {
 			t.Errorf("a node that shares everything warns: %s", n.log)
 		}
 	}
 	b.toRedis.Cut() // from now on a node hears of the other's writes late
 	for i := range 5 {
-		if a := c.ask(t, c.only(t, c.nodes[i%2]), c.token, http.MethodPut, fmt.Sprintf("/keys/page.k%d", i), `{"value":1}`); a.status != http.StatusCreated {
-			t.Fatalf("answered %d %s", a.status, a.body)
+		if w, err := put(t.Context(), c.client(t, c.only(t, c.nodes[i%2])), fmt.Sprint("page.k", i), 1); err != nil || !w.Created {
+			t.Fatalf("wrote %+v, %v", w, err)
 		}
 	}
 	var keys []string // in pages from the last node that was written to, and the other, in turn
@@ -34,7 +32,7 @@ func TestTokensAndCursorsOfOneNodeAreGoodOnAnother(t *testing.T) {
 			Keys       []string
 			NextCursor string
 		}
-		a := c.ask(t, c.only(t, c.nodes[i%2]), c.token, http.MethodGet, "/keys?namespace=page&limit=2&cursor="+cursor, "")
+		a := c.insist(t, c.only(t, c.nodes[i%2]), c.token, http.MethodGet, "/keys?namespace=page&limit=2&cursor="+cursor, "")
 		if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.status != http.StatusOK {
 			t.Fatalf("page %d: %d %s", i, a.status, a.body)
 		}
@@ -55,9 +53,7 @@ func TestANodeSaysWhatItDoesNotShareWithOthers(t *testing.T) {
 			t.Errorf("nothing is said of %s: %s", part, own.log)
 		}
 	}
-	if _, word, parts := c.health(t, own); word != core.Degraded || parts["encryption"] != core.Degraded {
-		t.Errorf("health without a keyset is %s, %v", word, parts)
-	}
+	c.feels(t, own, core.Degraded, "encryption")
 	if a := c.ask(t, c.only(t, own), c.token, http.MethodGet, "/keys/k", ""); a.status != http.StatusUnauthorized {
 		t.Errorf("a token of another node's key is answered %d", a.status)
 	}

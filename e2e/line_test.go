@@ -8,9 +8,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dynconfig/dynconfig/conformance/services"
 )
 
-// line is a TCP address that leads to a service, and that can be cut, stopped, slowed, and made to lose answers.
+// line is a TCP address that leads to a service, and that can be cut, stopped, slowed, and made to lose answers. Nobody else
+// is given the address while it refuses connections.
 type line struct {
 	Addr string
 	dial func() (net.Conn, error)
@@ -35,7 +38,7 @@ func newLine(t *testing.T, address string) *line {
 	}
 	l := &line{
 		dial: func() (net.Conn, error) { return net.Dial(network, address) },
-		open: map[net.Conn]bool{}, flows: make(chan struct{}), Addr: "127.0.0.1:0",
+		open: map[net.Conn]bool{}, flows: make(chan struct{}), Addr: net.JoinHostPort("127.0.0.1", services.FreePort(t)),
 	}
 	close(l.flows)
 	l.Mend(t)
@@ -69,7 +72,7 @@ func (l *line) Mend(t *testing.T) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.l, l.Addr = listener, listener.Addr().String()
+	l.l = listener
 	l.wg.Go(func() {
 		for {
 			c, err := listener.Accept()
@@ -121,6 +124,7 @@ func (l *line) loses(request []byte) bool {
 		return false
 	}
 	l.losses--
+	l.lost.Add(1)
 	return true
 }
 
@@ -162,11 +166,7 @@ func (l *line) serve(client net.Conn) {
 		defer both()
 		pump(client, server, func([]byte) bool {
 			l.pass()
-			if doomed.Load() {
-				l.lost.Add(1)
-				return false
-			}
-			return true
+			return !doomed.Load()
 		})
 	})
 	pumps.Wait()

@@ -33,13 +33,18 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
-			return 1
-		}
+	if code != 0 {
+		return code
 	}
-	return code
+	err = goleak.Find()
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
+		err = goleak.Find()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
+		return 1
+	}
+	return 0
 }
 
 // budget is how long a test that may go on for ever does: as long as a soak lasts, or usual.
@@ -57,7 +62,7 @@ func budget(t *testing.T, usual time.Duration) time.Duration {
 }
 
 // patience is how long a test waits for what must happen, however busy the machine is.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // until asks again and again until there is no error.
 func until(t testing.TB, what string, ask func() error) {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/dynconfig/dynconfig/client"
 	"github.com/dynconfig/dynconfig/conformance/services"
+	"github.com/dynconfig/dynconfig/core"
 )
 
 // cluster is several servers that share a backend and the key that signs tokens.
@@ -111,8 +113,26 @@ func (c *cluster) issue(t *testing.T, user string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// start starts a node and waits until it serves.
+// start starts a node and waits until it serves. One that found its store too slow is started again, as an operator's
+// supervisor does.
 func (n *node) start(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		before := len(n.log.String())
+		if n.begin(t) {
+			return
+		}
+		if said := n.log.String()[before:]; !strings.Contains(said, tooSlow) || time.Now().After(end) {
+			t.Fatalf("a node did not start: %s", said)
+		}
+	}
+}
+
+// tooSlow is in what a node says when its store took too long.
+const tooSlow = "in time"
+
+// begin starts a node's process, and reports whether it came to serve.
+func (n *node) begin(t *testing.T) bool {
 	t.Helper()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--log-format", "json"}, n.args...)
 	cmd := command(n.dir, n.env, args...)
@@ -132,7 +152,10 @@ func (n *node) start(t *testing.T) {
 			n.log.add(text)
 			var line struct{ URL string }
 			if json.Unmarshal(text, &line) == nil && line.URL != "" {
-				serving <- strings.TrimPrefix(line.URL, "http://")
+				select {
+				case serving <- strings.TrimPrefix(line.URL, "http://"):
+				default: // it said so before
+				}
 			}
 			if err != nil {
 				return
@@ -142,11 +165,26 @@ func (n *node) start(t *testing.T) {
 	addr, ok := <-serving
 	if !ok {
 		_ = cmd.Wait()
-		t.Fatalf("a node did not start: %s", n.log)
+		return false
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.addr, n.cmd, n.ended = addr, cmd, ended
+	return true
+}
+
+// refuses starts a node that is not to serve, and returns why it does not.
+func (n *node) refuses(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		out, err := command(n.dir, env, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...).CombinedOutput()
+		if err == nil {
+			t.Errorf("a node served: %s", out)
+		}
+		if said := string(out); !strings.Contains(said, tooSlow) || time.Now().After(end) {
+			return said
+		}
+	}
 }
 
 // kill is kill -9. A node that does not run stays so.
@@ -233,7 +271,37 @@ func (*cluster) httpClient(t testing.TB, dial func(ctx context.Context) (net.Con
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
+	return &http.Client{Transport: decided{transport}}
+}
+
+// decided is a RoundTripper that asks again what a node did not decide within its 250 ms, and hence denied: the machine
+// stood still.
+type decided struct{ http.RoundTripper }
+
+func (d decided) RoundTrip(r *http.Request) (*http.Response, error) {
+	for {
+		res, err := d.RoundTripper.RoundTrip(r)
+		if err != nil || res.StatusCode != http.StatusForbidden {
+			return res, err
+		}
+		text, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		res.Body = io.NopCloser(bytes.NewReader(text))
+		if !bytes.Contains(text, []byte("The policy failed to decide")) {
+			return res, nil
+		}
+		if r.GetBody != nil {
+			body, err := r.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			r = r.Clone(r.Context())
+			r.Body = body
+		}
+	}
 }
 
 // origin stands for whichever node an HTTP client connects to.
@@ -272,9 +340,30 @@ type answer struct {
 // ask sends a request without any repetition.
 func (c *cluster) ask(t testing.TB, h *http.Client, token, method, path, body string) answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, origin+path, strings.NewReader(body))
+	a, err := c.try(t.Context(), h, token, method, path, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return a
+}
+
+// insist is ask, again and again while the answer is that the node could not do it in time.
+func (c *cluster) insist(t testing.TB, h *http.Client, token, method, path, body string) (a answer) {
+	t.Helper()
+	until(t, method+" "+path, func() error {
+		if a = c.ask(t, h, token, method, path, body); a.status == http.StatusServiceUnavailable {
+			return errors.New(a.body)
+		}
+		return nil
+	})
+	return a
+}
+
+// try is ask where a test may not end.
+func (*cluster) try(ctx context.Context, h *http.Client, token, method, path, body string) (answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, origin+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -284,14 +373,11 @@ func (c *cluster) ask(t testing.TB, h *http.Client, token, method, path, body st
 	}
 	res, err := h.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{res.StatusCode, res.Header, string(text)}
+	return answer{res.StatusCode, res.Header, string(text)}, err
 }
 
 // health is what /health says of a node: its status, and the word of each part.
@@ -306,4 +392,20 @@ func (c *cluster) health(t testing.TB, n *node) (status int, word string, parts 
 		t.Fatalf("/health answers %q: %v", a.body, err)
 	}
 	return a.status, body.Status, body.Components
+}
+
+// feels waits until a node's health is a word, and the parts named are.
+func (c *cluster) feels(t testing.TB, n *node, word string, parts ...string) {
+	t.Helper()
+	until(t, "health", func() error {
+		status, all, is := c.health(t, n)
+		as := all == word && (status == http.StatusOK) == (word != core.Unhealthy)
+		for _, part := range parts {
+			as = as && is[part] == word
+		}
+		if !as {
+			return fmt.Errorf("it is %d %s, %v", status, all, is)
+		}
+		return nil
+	})
 }

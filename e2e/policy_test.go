@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dynconfig/dynconfig/client"
+	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/wire"
 )
 
@@ -43,7 +44,7 @@ func policyOf(t *testing.T, rego string) string {
 // putPolicy puts a policy through a node and returns what it answers.
 func (c *cluster) putPolicy(t *testing.T, n *node, token, query, body string) wire.PolicyState {
 	t.Helper()
-	a := c.ask(t, c.only(t, n), token, http.MethodPut, "/policy"+query, body)
+	a := c.insist(t, c.only(t, n), token, http.MethodPut, "/policy"+query, body)
 	if a.status != http.StatusOK {
 		t.Fatalf("PUT /policy%s is answered %d %s", query, a.status, a.body)
 	}
@@ -152,7 +153,7 @@ func TestAPolicyThatIsNotConfirmedIsTakenBackThoughItsNodeWasKilled(t *testing.T
 	c.reads(t, a, ann, true)
 
 	kept := c.putPolicy(t, b, c.token, "?confirm=1h", policyOf(t, onlyReader("bob")))
-	if s := c.ask(t, c.only(t, a), c.token, http.MethodPost, "/policy/confirm", `{"revision":"`+kept.Revision+`"}`); s.status != http.StatusOK {
+	if s := c.insist(t, c.only(t, a), c.token, http.MethodPost, "/policy/confirm", `{"revision":"`+kept.Revision+`"}`); s.status != http.StatusOK {
 		t.Errorf("confirmed on another node: %d %s", s.status, s.body)
 	}
 	until(t, "both nodes to agree", func() error {
@@ -166,14 +167,14 @@ func TestAPolicyThatIsNotConfirmedIsTakenBackThoughItsNodeWasKilled(t *testing.T
 
 func (c *cluster) policy(t *testing.T, n *node) wire.PolicyState {
 	t.Helper()
-	return stateIn(t, c.ask(t, c.only(t, n), c.token, http.MethodGet, "/policy", ""))
+	return stateIn(t, c.insist(t, c.only(t, n), c.token, http.MethodGet, "/policy", ""))
 }
 
 func TestWhoIsLockedOutComesBackInByTheShippedRules(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1, newBackend(t).env, "--rate-limit", "0")
 	n := c.nodes[0]
-	locked := c.ask(t, c.only(t, n), c.token, http.MethodPut, "/policy", policyOf(t, strings.ReplaceAll(onlyReader("ann"), "admin-user", "joe")))
+	locked := c.insist(t, c.only(t, n), c.token, http.MethodPut, "/policy", policyOf(t, strings.ReplaceAll(onlyReader("ann"), "admin-user", "joe")))
 	if locked.status != http.StatusUnprocessableEntity || !strings.Contains(locked.body, "lock yourself out") {
 		t.Errorf("a policy that locks out is answered %d %s", locked.status, locked.body)
 	}
@@ -184,22 +185,19 @@ func TestWhoIsLockedOutComesBackInByTheShippedRules(t *testing.T) {
 
 	// The admins become others, whom the stored policy does not know.
 	joe := c.issue(t, "joe")
-	out, err := command(n.dir, n.env, "serve", "--listen", "127.0.0.1:0", "--admins", "joe").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "start with --policy shipped to put another\n") {
-		t.Errorf("a start that locks the admins out says %v %q", err, out)
+	if said := n.refuses(t, n.env, "--admins", "joe"); !strings.Contains(said, "start with --policy shipped to put another\n") {
+		t.Errorf("a start that locks the admins out says %q", said)
 	}
 	n.args = append(n.args, "--admins", "joe", "--policy", "shipped")
 	n.start(t)
-	if status, word, parts := c.health(t, n); status != http.StatusOK || word != "degraded" || parts["policy"] != "degraded" {
-		t.Errorf("health is %d %s %v", status, word, parts)
-	}
+	c.feels(t, n, core.Degraded, "policy")
 	if s := c.putPolicy(t, n, joe, "", policyOf(t, strings.ReplaceAll(onlyReader("ann"), "admin-user", "joe"))); s.Source != "server" || !s.Rescue || s.Author != "joe" {
 		t.Errorf("put where the shipped rules decide: %+v", s)
 	}
 	n.end(syscall.SIGTERM)
 	n.args = n.args[:len(n.args)-2]
 	n.start(t)
-	if s := stateIn(t, c.ask(t, c.only(t, n), joe, http.MethodGet, "/policy", "")); s.Source != "server" || s.Rescue || s.Author != "joe" {
+	if s := stateIn(t, c.insist(t, c.only(t, n), joe, http.MethodGet, "/policy", "")); s.Source != "server" || s.Rescue || s.Author != "joe" {
 		t.Errorf("afterwards it is %+v", s)
 	}
 }
@@ -231,16 +229,13 @@ func TestADirectoryIsThePolicyOfItsNodeAndIsFollowed(t *testing.T) {
 		}
 		return nil
 	})
-	if _, word, parts := c.health(t, n); word != "degraded" || parts["policy"] != "degraded" {
-		t.Errorf("health is %s %v", word, parts)
-	}
+	c.feels(t, n, core.Degraded, "policy")
 	c.reads(t, n, bob, true)
-	if a := c.ask(t, c.only(t, n), c.token, http.MethodPut, "/policy", policyOf(t, onlyReader("ann"))); a.status != http.StatusConflict {
+	if a := c.insist(t, c.only(t, n), c.token, http.MethodPut, "/policy", policyOf(t, onlyReader("ann"))); a.status != http.StatusConflict {
 		t.Errorf("PUT is answered %d %s", a.status, a.body)
 	}
 	n.kill()
-	out, err := command(n.dir, n.env, "serve", "--listen", "127.0.0.1:0", "--policy-dir", dir).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "authz.rego:3") || strings.Count(strings.TrimSpace(string(out)), "\n") != 0 {
-		t.Errorf("a start by it says %v %q", err, out)
+	if said := n.refuses(t, n.env, "--policy-dir", dir); !strings.Contains(said, "authz.rego:3") || strings.Count(strings.TrimSpace(said), "\n") != 0 {
+		t.Errorf("a start by it says %q", said)
 	}
 }

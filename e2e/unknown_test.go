@@ -15,7 +15,7 @@ func TestAWriteWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
 	b := newBackend(t)
 	c := newCluster(t, 2, b.env, "--rate-limit", "0")
 	a, other := c.once(t, c.only(t, c.nodes[0])), c.once(t, c.only(t, c.nodes[1]))
-	start, err := put(t.Context(), a, "start", 1)
+	start, err := once(t, a, "start", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,14 +24,14 @@ func TestAWriteWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
 	for n := range 12 {
 		key, times := fmt.Sprintf("lost.%d", n%3), n%3+1
 		if n%2 == 1 { // so that the next of this node is not written over what it knows
-			if _, err := put(t.Context(), other, "between", n); err != nil {
+			if _, err := once(t, other, "between", n); err != nil {
 				t.Fatal(err)
 			}
 		}
 		lost := b.toPostgres.lost.Load()
 		marker := fmt.Sprintf("the answer to this is lost: %d", n)
 		b.toPostgres.LoseAnswers(marker, times)
-		written, err := a.Put(t.Context(), key, marker, client.WriteOptions{})
+		written, err := once(t, a, key, marker)
 		want[key]++
 		if err != nil || written.Version != want[key] {
 			t.Errorf("write %d of %s, with %d lost answers: version %d, %v", want[key], key, times, written.Version, err)

@@ -2,14 +2,18 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dynconfig/dynconfig/client"
+	"github.com/dynconfig/dynconfig/core"
 )
 
 // crowd is watchers of every change, who complain of a version that is missing, comes twice or comes out of order.
@@ -18,12 +22,11 @@ type crowd struct{ watchers []*watcher }
 type watcher struct {
 	name string
 
-	mu      sync.Mutex
-	at      map[string]int64  // the version that was heard last, by key
-	held    map[string]string // the value; gone with a delete
-	moved   int               // to how many connections
-	fault   error
-	changed chan struct{}
+	mu    sync.Mutex
+	at    map[string]int64  // the version that was heard last, by key
+	held  map[string]string // the value; gone with a delete
+	moved int               // to how many connections
+	fault error
 }
 
 // watch begins n watchers of a pattern after a revision; h is how the i-th of them connects. They end with the test.
@@ -34,7 +37,7 @@ func (c *cluster) watch(t *testing.T, n int, pattern, after string, h func(i int
 	var watching sync.WaitGroup
 	t.Cleanup(func() { cancel(); watching.Wait() })
 	for i := range n {
-		w := &watcher{name: fmt.Sprint("watcher ", i), at: map[string]int64{}, held: map[string]string{}, changed: make(chan struct{})}
+		w := &watcher{name: fmt.Sprint("watcher ", i), at: map[string]int64{}, held: map[string]string{}}
 		crowd.watchers = append(crowd.watchers, w)
 		cl := c.client(t, h(i))
 		watching.Go(func() {
@@ -53,10 +56,6 @@ func (c *cluster) watch(t *testing.T, n int, pattern, after string, h func(i int
 func (w *watcher) hear(e client.Event, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	defer func() {
-		close(w.changed)
-		w.changed = make(chan struct{})
-	}()
 	switch {
 	case err != nil:
 		w.fault = err
@@ -107,7 +106,23 @@ func (c *crowd) agree(t *testing.T) {
 	}
 }
 
-// reconnected counts the connections of all watchers after their first.
+// connected waits until every watcher follows, and forgets how it came to that.
+func (c *crowd) connected(t *testing.T) {
+	t.Helper()
+	for _, w := range c.watchers {
+		until(t, w.name, func() error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.moved == 0 {
+				return errors.New("does not follow yet")
+			}
+			w.moved = 1
+			return nil
+		})
+	}
+}
+
+// reconnected counts the connections of all watchers after those that they had when they were connected.
 func (c *crowd) reconnected() (n int) {
 	for _, w := range c.watchers {
 		w.mu.Lock()
@@ -115,6 +130,23 @@ func (c *crowd) reconnected() (n int) {
 		w.mu.Unlock()
 	}
 	return n
+}
+
+// leastTime is what a server takes before it gives up a write.
+const leastTime = 2 * time.Second
+
+// once writes a value by a client that tries once, and says the same again only if the server took all its time: then it
+// is the machine that is slow.
+func once(t *testing.T, cl *client.Client, key string, value any) (written client.Written, err error) {
+	t.Helper()
+	o := client.WriteOptions{IdempotencyKey: rand.Text()}
+	for end := time.Now().Add(patience); ; {
+		begin := time.Now()
+		written, err = cl.Put(t.Context(), key, value, o)
+		if !errors.Is(err, core.ErrUnavailable) || time.Since(begin) < leastTime || time.Now().After(end) {
+			return written, err
+		}
+	}
 }
 
 // put writes a number.
