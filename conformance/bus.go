@@ -19,7 +19,11 @@ var busPromises = []promise{
 // listen opens a stream of hints and takes the first.
 func listen(ctx context.Context, t testing.TB, b *core.Backend) <-chan core.Hint {
 	t.Helper()
-	hints, err := b.Bus.Listen(ctx)
+	var hints <-chan core.Hint
+	err := insist(ctx, func() (err error) {
+		hints, err = b.Bus.Listen(ctx)
+		return err
+	})
 	if err != nil {
 		t.Fatalf("Listen: %v", err)
 	}

@@ -29,7 +29,11 @@ var tester = core.Caller{Subject: &core.Subject{Username: "tester"}, Environment
 // startEngine runs an Engine on b until the test ends.
 func startEngine(t testing.TB, b *core.Backend, poll time.Duration) *core.Engine {
 	t.Helper()
-	e, err := core.Open(t.Context(), b, core.Options{Authorizer: allowAll{}, Poll: poll})
+	var e *core.Engine
+	err := insist(t.Context(), func() (err error) {
+		e, err = core.Open(t.Context(), b, core.Options{Authorizer: allowAll{}, Poll: poll})
+		return err
+	})
 	if err != nil {
 		t.Fatalf("core.Open: %v", err)
 	}

@@ -44,11 +44,7 @@ func TestACopyThroughEveryBackendAndBackIsTheSame(t *testing.T) {
 			first := source(t, past)
 			from := first
 			for _, name := range []string{"embedded", "etcd", "nats", "postgres", "etcd", "embedded", "nats", "embedded", "postgres"} {
-				b, err := open[name]()
-				if err != nil {
-					t.Fatal(err)
-				}
-				to := closed(t, b)
+				to := closed(t, answered(t, open[name]))
 				copyWithCut(t, from, to)
 				from = to
 			}

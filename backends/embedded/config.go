@@ -24,6 +24,7 @@ func serverConfig(dir string, o Options) *embed.Config {
 	c.TickMs, c.ElectionMs = 10, 100
 	c.MaxTxnOps, c.MaxRequestBytes = uint(request.Ops), uint(request.Bytes)
 	c.QuotaBackendBytes = o.QuotaBytes
+	c.UnsafeNoFsync = o.unsynced
 	// No member will ever have to catch up: fewer entries of the raft log in memory, on the disk, and to be read again at
 	// the next start.
 	c.SnapshotCount, c.SnapshotCatchUpEntries = 250, 1

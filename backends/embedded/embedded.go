@@ -31,6 +31,10 @@ type Options struct {
 	// setting: the first Open of a process decides.
 	WALSegmentBytes int64
 	Now             func() time.Time // decides how long a Meta.ID is remembered; nil: time.Now
+
+	// unsynced leaves it to the system when to write to the disk. It is for tests: etcd gives up what a busy disk does not
+	// take within 5 s.
+	unsynced bool
 }
 
 // Defaults of Options.

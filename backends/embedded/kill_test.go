@@ -3,6 +3,8 @@ package embedded
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -19,21 +22,32 @@ const childVariable = "DYNCONFIG_TEST_WRITE_TO"
 
 const childWriters = 8
 
-// child writes, and prints the key and revision of every commit after it was acknowledged.
+// child writes, and prints the key and revision of every commit after it was acknowledged. What a busy disk does not take
+// in time it sends again.
 func child(dir string) {
-	b, err := Open(context.Background(), dir, settings())
+	var b *core.Backend
+	err := insist(func() (err error) {
+		b, err = Open(context.Background(), dir, synced())
+		return err
+	})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
+	run := rand.Text()
 	var wg sync.WaitGroup
 	for w := range childWriters {
 		wg.Go(func() {
 			for n := 0; ; n++ {
 				key := fmt.Sprintf("%d/%d", w, n)
-				c, err := b.Store.Commit(context.Background(), core.Txn{
-					Meta: core.Meta{ID: fmt.Sprintf("%d/%s", os.Getpid(), key)},
+				txn := core.Txn{
+					Meta: core.Meta{ID: run + key},
 					Ops:  []core.Op{{Key: core.Key(key), Do: core.OpPut, Doc: core.Doc{Value: []byte(strings.Repeat("v", 1+n%9000))}}},
+				}
+				var c core.Commit
+				err := insist(func() (err error) {
+					c, err = b.Store.Commit(context.Background(), txn)
+					return err
 				})
 				if err != nil {
 					fmt.Println("error", err)
@@ -44,6 +58,15 @@ func child(dir string) {
 		})
 	}
 	wg.Wait()
+}
+
+// insist repeats a call while it is answered with ErrUnavailable, for longer than a disk should stand still.
+func insist(call func() error) error {
+	for end := time.Now().Add(3 * time.Minute); ; <-time.After(10 * time.Millisecond) {
+		if err := call(); !errors.Is(err, core.ErrUnavailable) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
