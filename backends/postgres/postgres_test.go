@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"crypto/rand"
+	"fmt"
+	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,7 +19,31 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	err := goleak.Find()
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
+		err = goleak.Find()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// patience is how long a test waits for what must happen, however busy the machine is.
+const patience = time.Minute
+
+// patient is a connection string and options by which no call of a server that is there ends for want of time.
+func patient(url string, o Options) (string, Options) {
+	if o.Timeout == 0 {
+		o.Timeout = patience
+	}
+	return url + "&" + strings.Join([]string{
+		"connect_timeout=60", "statement_timeout=60s", "idle_in_transaction_session_timeout=60s",
+	}, "&"), o
+}
 
 // place is where a backend's store is.
 type place struct {
@@ -29,7 +56,8 @@ type places struct{ of sync.Map }
 
 func (p *places) connect(t testing.TB, at place) *core.Backend {
 	t.Helper()
-	b, err := Open(t.Context(), at.server.URL(at.database, "pool_max_conns=4"), Options{})
+	url, o := patient(at.server.URL(at.database, "pool_max_conns=4"), Options{})
+	b, err := Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,15 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
+// openAt opens a store that waits as long as it takes.
 func openAt(t *testing.T, url string, o Options) (*core.Backend, *Store) {
+	t.Helper()
+	url, o = patient(url, o)
+	return openPlain(t, url, o)
+}
+
+// openPlain opens a store with the limits of time that it has in production.
+func openPlain(t *testing.T, url string, o Options) (*core.Backend, *Store) {
 	t.Helper()
 	b, err := Open(t.Context(), url, o)
 	if err != nil {
@@ -29,7 +37,7 @@ func openAt(t *testing.T, url string, o Options) (*core.Backend, *Store) {
 
 func write(t *testing.T, s core.Store, id string, ops ...core.Op) core.Commit {
 	t.Helper()
-	c, err := s.Commit(t.Context(), core.Txn{Meta: core.Meta{ID: id}, Ops: ops})
+	c, err := persist(t, s, core.Txn{Meta: core.Meta{ID: id}, Ops: ops})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +72,12 @@ func wantUnavailable(t *testing.T, what string, err error, detail string) {
 
 func TestTenNodesThatStartAtOnceUpgradeTheDatabaseOnce(t *testing.T) {
 	server := services.StartPostgres(t)
-	url := server.URL(server.Database(t))
+	url, o := patient(server.URL(server.Database(t)), Options{})
 	var all sync.WaitGroup
 	epochs := make([]string, 10)
 	for i := range epochs {
 		all.Go(func() {
-			b, err := Open(t.Context(), url, Options{})
+			b, err := Open(t.Context(), url, o)
 			if err != nil {
 				t.Errorf("node %d: %v", i, err)
 				return
@@ -96,8 +104,8 @@ func TestTenNodesThatStartAtOnceUpgradeTheDatabaseOnce(t *testing.T) {
 func TestAManualUpgradeIsDemandedInOneSentence(t *testing.T) {
 	server := services.StartPostgres(t)
 	database := server.Database(t)
-	url := server.URL(database)
-	_, err := Open(t.Context(), url, Options{Manual: true})
+	url, manual := patient(server.URL(database), Options{Manual: true})
+	_, err := Open(t.Context(), url, manual)
 	wantUnavailable(t, "before the upgrade", err, "Tables of the database are not up to date: run `dynconfig db upgrade`")
 	if there := ask[bool](t, url, "SELECT to_regnamespace('dynconfig') IS NOT NULL"); there {
 		t.Error("a node that must not upgrade made the schema")
@@ -110,9 +118,9 @@ func TestAManualUpgradeIsDemandedInOneSentence(t *testing.T) {
 	if all, err := Migrations(t.Context(), url); err != nil || len(all) != 1 || all[0].Applied.IsZero() {
 		t.Errorf("Migrations: got %v and %v", all, err)
 	}
-	openAt(t, url, Options{Manual: true})
+	openPlain(t, url, manual)
 	server.Exec(t, database, "INSERT INTO dynconfig.migrations (version_id, is_applied) VALUES (99, true)")
-	_, err = Open(t.Context(), url, Options{})
+	_, err = Open(t.Context(), url, Options{Timeout: patience})
 	wantUnavailable(t, "tables of the future", err, "are of a later DynConfig: version 99, this one knows 1")
 }
 
@@ -218,7 +226,8 @@ func TestASettingThatLosesCommitsIsNoticed(t *testing.T) {
 func TestADatabaseMustSpeakUnicode(t *testing.T) {
 	server := services.StartPostgres(t)
 	server.Exec(t, "postgres", "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-	if _, err := Open(t.Context(), server.URL("latin"), Options{}); err == nil || err.Error() != "Database must have the encoding UTF8" {
+	url, o := patient(server.URL("latin"), Options{})
+	if _, err := Open(t.Context(), url, o); err == nil || err.Error() != "Database must have the encoding UTF8" {
 		t.Errorf("got %v", err)
 	}
 }
