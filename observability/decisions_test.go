@@ -82,8 +82,9 @@ func TestPlaceStaysWhenTheLogGrowsAndIsRotated(t *testing.T) {
 	defer l.Close()
 	write(t, l, 0, 200)
 	var all []string
+	random := rand.New(rand.NewPCG(1, 2))
 	for from, n := "", 200; ; n += 17 {
-		lines, next := read(t, l, from, time.Time{}, time.Time{}, 1+rand.IntN(20))
+		lines, next := read(t, l, from, time.Time{}, time.Time{}, 1+random.IntN(20))
 		if all = append(all, lines...); next == "" {
 			break
 		}

@@ -145,7 +145,7 @@ func TestSharedKeyIsPEMOrSeedOrPath(t *testing.T) {
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))}))
 	file := func(content string, mode os.FileMode) string {
 		path := filepath.Join(t.TempDir(), "shared")
-		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		if err := errors.Join(os.WriteFile(path, []byte(content), mode), os.Chmod(path, mode)); err != nil { // whatever the umask
 			t.Fatal(err)
 		}
 		return path

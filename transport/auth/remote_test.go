@@ -298,7 +298,15 @@ func TestRemoteWorksOverHTTPAndItsLogHoldsNoAddress(t *testing.T) {
 	defer server.Close()
 	var log bytes.Buffer
 	r := must(NewRemote(server.URL+"/?secret=hunter2", RemoteOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))}))
-	if set := r.Seek(t.Context()); set == nil || set.Len() != 1 {
+	set := r.Seek(t.Context())
+	for range 20 { // where this machine was too slow for a fetch
+		if set != nil {
+			break
+		}
+		r.sought = time.Time{}
+		set = r.Seek(t.Context())
+	}
+	if set == nil || set.Len() != 1 {
 		t.Fatalf("got %+v, want one key", set)
 	}
 	down.Store(true)

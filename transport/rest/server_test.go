@@ -122,6 +122,9 @@ func (s *server) do(method, path, body string, headers ...string) answer {
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	if len(body) > 1<<20 { // what the server does not read is not sent: its answer would race with the end of the connection
+		r.Header.Set("Expect", "100-continue")
+	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		switch {
 		case headers[i] != "as":
