@@ -199,15 +199,25 @@ func StartNatsCluster(t testing.TB) *NatsCluster {
 	return c
 }
 
-// await waits until a server takes part in a stream of three replicas.
+// await waits until a server takes part in a stream of three replicas. Each step may be asked for again.
 func (c *NatsCluster) await(t testing.TB, n *Nats) {
 	t.Helper()
-	until(t, "the NATS cluster does not form", func(ctx context.Context) error {
-		return n.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-			_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "ready", Replicas: len(c.Nodes)})
-			return errors.Join(err, js.DeleteStream(ctx, "ready"))
-		})
-	})
+	const stream = "ready"
+	steps := []func(context.Context, jetstream.JetStream) error{
+		func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: stream, Replicas: len(c.Nodes)})
+			return err
+		},
+		func(ctx context.Context, js jetstream.JetStream) error {
+			if err := js.DeleteStream(ctx, stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
+				return err
+			}
+			return nil
+		},
+	}
+	for _, step := range steps {
+		until(t, "the NATS cluster does not form", func(ctx context.Context) error { return n.ask(ctx, step) })
+	}
 }
 
 // Except is the cluster without one of its servers.
