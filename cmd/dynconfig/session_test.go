@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dynconfig/dynconfig/client"
 )
 
 func newHTTPClient(t *testing.T) *http.Client {
@@ -20,8 +23,8 @@ func newHTTPClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// curl does what the README's curl does, and returns status and body.
-func curl(t *testing.T, method, url, token, body string) (int, string) {
+// curl does what the README's curl does, with headers as name, value, name, value, and returns status and body.
+func curl(t *testing.T, method, url, token, body string, headers ...string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -30,6 +33,9 @@ func curl(t *testing.T, method, url, token, body string) (int, string) {
 	r.Header.Set("Authorization", "Bearer "+token)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
 	}
 	res, err := newHTTPClient(t).Do(r)
 	if err != nil {
@@ -76,7 +82,7 @@ func newcomersSession(t *testing.T, flags ...string) {
 	}
 	until("bookmark ") // it follows from now on
 
-	for _, step := range []struct {
+	for i, step := range []struct {
 		method, user, body string
 		status             int
 		says               string
@@ -86,7 +92,13 @@ func newcomersSession(t *testing.T, flags ...string) {
 		{"GET", "service:web", "", 200, `"value":"dark"`},
 		{"GET", "mallory", "", 403, `"error":"Forbidden"`},
 	} {
-		status, body := curl(t, step.method, front.URL+"/keys/app.ui.theme", tokenOf(t, dir, step.user), step.body)
+		var status int
+		var body string
+		await(t, "the store answers in time", func() bool {
+			once := []string{"Idempotency-Key", fmt.Sprint(i)}
+			status, body = curl(t, step.method, front.URL+"/keys/app.ui.theme", tokenOf(t, dir, step.user), step.body, once...)
+			return status != http.StatusServiceUnavailable
+		})
 		if status != step.status || !strings.Contains(body, step.says) {
 			t.Errorf("%s by %s: %d %s, want %d with %s", step.method, step.user, status, body, step.status, step.says)
 		}
@@ -96,11 +108,11 @@ func newcomersSession(t *testing.T, flags ...string) {
 	server.end(syscall.SIGKILL)
 	server = startProcess(t, dir, flags...)
 	front.to(server.URL)
-	got, err := command(dir, "get", "app.ui.theme", "--server", front.URL, "--token", admin).Output()
-	if err != nil || string(got) != "dark\n" {
-		t.Errorf("after kill -9 get prints %q, %v", got, err)
+	c := clientOf(t, front.URL, admin)
+	if item, err := c.Get(t.Context(), "app.ui.theme", client.GetOptions{}); err != nil || string(item.Value) != `"dark"` {
+		t.Errorf("after kill -9 the value is %s, %v", item.Value, err)
 	}
-	if err := command(dir, "put", "app.ui.theme", "darker", "--server", front.URL, "--token", admin).Run(); err != nil {
+	if _, err := c.Put(t.Context(), "app.ui.theme", "darker", client.WriteOptions{}); err != nil {
 		t.Error(err)
 	}
 	until(`update app.ui.theme 3 "darker"`)
