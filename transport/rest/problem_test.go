@@ -64,7 +64,7 @@ func TestEveryRowOfTheErrorTableIsProvoked(t *testing.T) {
 	}
 	broken := map[string]error{
 		"internal": secret,
-		"conflict": &core.ConflictError{Key: core.MakeKey(core.DefaultEnv, core.KindKey, "k"), Version: 1},
+		"conflict": core.Errorf(core.ErrConflict, "Other changes came between"), // as the engine says it after its last try
 	}
 	for name, err := range broken {
 		rows[name] = func() answer {
