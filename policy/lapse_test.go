@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,15 +24,15 @@ func TestWhatIsLimitedEndsWhenItsTimeIsOverAndNotBefore(t *testing.T) {
 
 func TestAMachineThatStandsStillTakesOneStepOfATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		over := false
-		l := after(timeLimit, func() { over = true })
+		var over atomic.Bool
+		l := after(timeLimit, func() { over.Store(true) })
 		l.pass() // what comes of a timer that was due long ago
 		time.Sleep(timeLimit - timeLimit/lapseSteps - 1)
-		if synctest.Wait(); over {
+		if synctest.Wait(); over.Load() {
 			t.Error("what stood still is late")
 		}
 		time.Sleep(1)
-		if synctest.Wait(); !over {
+		if synctest.Wait(); !over.Load() {
 			t.Error("it goes on")
 		}
 	})
