@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -67,17 +68,21 @@ func TestRandomWalksCatchMutantsToo(t *testing.T) {
 	}
 }
 
-// crowded adds to a disease that commits come two at a time, so that what others did meanwhile matters.
+// crowded adds to a disease that commits of a key come two at a time, so that what others did meanwhile matters.
 func crowded(infect func() func(*core.Backend)) func() func(*core.Backend) {
 	return func() func(*core.Backend) {
 		disease := infect()
-		var waiting atomic.Int64
+		var waiting sync.Map // *atomic.Int64 by key
 		return func(b *core.Backend) {
 			disease(b)
 			patched{commit: func(ctx context.Context, s core.Store, txn core.Txn) (core.Commit, error) {
-				waiting.Add(1)
-				defer waiting.Add(-1)
-				soon(func() bool { return waiting.Load() > 1 })
+				for _, op := range txn.Ops[:min(1, len(txn.Ops))] {
+					of, _ := waiting.LoadOrStore(op.Key, new(atomic.Int64))
+					here := of.(*atomic.Int64)
+					here.Add(1)
+					defer here.Add(-1)
+					soon(func() bool { return here.Load() > 1 })
+				}
 				return s.Commit(ctx, txn)
 			}}.infect(b)
 		}
