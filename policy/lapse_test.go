@@ -11,11 +11,11 @@ func TestWhatIsLimitedEndsWhenItsTimeIsOverAndNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limited, done := within(t.Context(), timeLimit)
 		defer done()
-		time.Sleep(timeLimit - 1)
+		time.Sleep(timeLimit - time.Nanosecond)
 		if synctest.Wait(); limited.Err() != nil {
 			t.Error("it ended before")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if synctest.Wait(); limited.Err() == nil {
 			t.Error("it goes on")
 		}
@@ -27,11 +27,11 @@ func TestAMachineThatStandsStillTakesOneStepOfATime(t *testing.T) {
 		var over atomic.Bool
 		l := after(timeLimit, func() { over.Store(true) })
 		l.pass() // what comes of a timer that was due long ago
-		time.Sleep(timeLimit - timeLimit/lapseSteps - 1)
+		time.Sleep(timeLimit - timeLimit/lapseSteps - time.Nanosecond)
 		if synctest.Wait(); over.Load() {
 			t.Error("what stood still is late")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if synctest.Wait(); !over.Load() {
 			t.Error("it goes on")
 		}
@@ -41,7 +41,7 @@ func TestAMachineThatStandsStillTakesOneStepOfATime(t *testing.T) {
 func TestATimeThatIsStoppedIsNeverOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := after(timeLimit, func() { t.Error("it is over") })
-		time.Sleep(timeLimit - 1)
+		time.Sleep(timeLimit - time.Nanosecond)
 		l.stop()
 		l.pass() // which was under way
 		time.Sleep(2 * timeLimit)
