@@ -276,7 +276,8 @@ type Decision struct {
 type Authorizer interface {
 	// Authorize answers one question. who and what ask points to are not changed or kept, but for interned rules.
 	Authorize(ctx context.Context, who *Subject, ask Access) (Decision, error)
-	// Generation changes whenever an earlier answer may have changed for another reason than its Access.
+	// Generation changes whenever an earlier answer may have changed for another reason than its Access. It does not wait, and
+	// asks nothing of the Engine, which calls it under a lock.
 	Generation() uint64
 }
 
