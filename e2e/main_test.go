@@ -62,7 +62,7 @@ func budget(t *testing.T, usual time.Duration) time.Duration {
 }
 
 // patience is how long a test waits for what must happen, however busy the machine is.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // until asks again and again until there is no error.
 func until(t testing.TB, what string, ask func() error) {
