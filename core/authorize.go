@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 )
@@ -46,11 +47,19 @@ func (e *Engine) may(ctx context.Context, c *Caller, ask Access) (bool, error) {
 
 // require asks, and makes a denial an error and a record.
 func (e *Engine) require(ctx context.Context, c *Caller, ask Access) (Decision, error) {
+	d, err := e.requireAgain(ctx, c, ask)
+	if errors.Is(err, ErrForbidden) {
+		e.record(c, ask, OutcomeDenied, d.Rule, 0)
+	}
+	return d, err
+}
+
+// requireAgain is require where the denial of the same request is recorded already.
+func (e *Engine) requireAgain(ctx context.Context, c *Caller, ask Access) (Decision, error) {
 	d, err := e.decide(ctx, c, ask)
 	if err != nil || d.Allow {
 		return d, err
 	}
-	e.record(c, ask, OutcomeDenied, d.Rule, 0)
 	return d, denied(d)
 }
 

@@ -206,6 +206,39 @@ func TestAHeldReadEndsWhenItsKeyOrItsRightIsGone(t *testing.T) {
 	}
 }
 
+func TestAHoldThatHidesDenialsDoesNotTellADeniedKeyFromAnAbsentOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, core.Options{})
+		w.write(t, "root", put("there", "1"))
+		hold := func(name string, wait time.Duration) (core.Item, time.Duration, error) {
+			begin := time.Now()
+			it, err := w.Get(w.ctx, as("bob"), core.Read{Kind: core.KindKey, Name: name, Since: ptr(int64(0)), Wait: wait, Hide: true})
+			return it, time.Since(begin), err
+		}
+		for _, name := range []string{"there", "absent"} {
+			if it, took, err := hold(name, 10*time.Second); err != nil || !it.NotModified || it.Entry.Version != 0 || took != 10*time.Second {
+				t.Errorf("%s: got %+v, %v after %v", name, it, err, took)
+			}
+		}
+		denials := 0
+		for _, a := range w.audit.all() {
+			if a.Outcome == core.OutcomeDenied {
+				denials++
+			}
+		}
+		if denials != 1 {
+			t.Errorf("%d denials are recorded of one hold", denials)
+		}
+		go func() {
+			time.Sleep(5 * time.Second)
+			w.write(t, "root", core.Write{Op: core.WritePatch, Kind: core.KindKey, Name: "there", SetACL: true, ACL: &core.ACL{Read: []string{"bob"}}})
+		}()
+		if it, took, err := hold("there", time.Minute); err != nil || it.Entry.Version != 2 || took != 5*time.Second {
+			t.Errorf("granted: got %+v, %v after %v", it, err, took)
+		}
+	})
+}
+
 func TestOpeningAgainFindsEverything(t *testing.T) {
 	b := memory.Open(memory.Options{})
 	w := startOn(t, b, core.Options{})

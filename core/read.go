@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -49,7 +50,11 @@ func (e *Engine) get(ctx context.Context, c Caller, env EnvID, r Read) (Item, er
 		ask := Access{
 			Action: ActionRead, Kind: r.Kind, Key: r.Name, Exists: true, ACL: it.acl, Chain: chain, Operation: r.Op,
 		}
-		if _, err := e.require(ctx, &c, ask); err != nil {
+		require := e.require
+		if r.denied {
+			require = e.requireAgain
+		}
+		if _, err := require(ctx, &c, ask); err != nil {
 			return Item{}, err
 		}
 		if r.Since != nil && *r.Since == it.version {
@@ -101,11 +106,14 @@ func (e *Engine) held(ctx context.Context, c Caller, env EnvID, r Read) (Item, e
 		changed, ruled, release := e.tail.interest(key)
 		item, err := e.get(ctx, c, env, r)
 		there := err == nil
+		if r.Hide && errors.Is(err, ErrForbidden) {
+			r.denied, err = true, absent(r.Kind)
+		}
 		switch {
 		case there && !item.NotModified:
 			release()
 			return item, nil
-		case !there && (KindOf(err) != ErrNotFound || since != 0 || wasThere): //nolint:errorlint // KindOf returns the sentinel itself
+		case !there && (!errors.Is(err, ErrNotFound) || since != 0 || wasThere):
 			release()
 			return Item{}, err
 		case over:

@@ -61,6 +61,9 @@ type Read struct {
 	Min    *Position     // at least this
 	Op     string        // what the policy sees as operation; "get" if empty
 	Admin  bool          // find out Item.Admin, too
+	Hide   bool          // a denied item is held as an absent one is, so that a hold does not tell them apart
+
+	denied bool // it was, and that is recorded
 }
 
 // MaxWait is the longest a Read is held; MinRevisionWait how long it waits for Read.Min.

@@ -22,7 +22,7 @@ func (c *call) get(kind core.Kind, show func(core.Item) []byte) error {
 	if err := check(kind, c.param); err != nil {
 		return err
 	}
-	read := core.Read{Kind: kind, Name: c.param, Since: c.in.since, Wait: c.in.wait, Strong: c.in.strong, Min: c.in.min}
+	read := core.Read{Kind: kind, Name: c.param, Since: c.in.since, Wait: c.in.wait, Strong: c.in.strong, Min: c.in.min, Hide: c.s.o.HideDenied}
 	read.Admin = c.in.metadata || kind == core.KindNamespace
 	known := c.in.ifNone
 	if read.Since != nil {
