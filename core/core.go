@@ -208,7 +208,13 @@ type Subject struct {
 	Username string
 	Claims   map[string]any // as the token had them; numbers are json.Number
 	Expires  time.Time      // of the token; zero: never
+	// Lapses reports whether the token counts no longer: its time is up, with all leeway, or the key that it is signed with is
+	// gone. It is asked often, and costs no more than an atomic load. nil: it always counts.
+	Lapses func(now time.Time) bool
 }
+
+// Lapsed reports whether the token counts no longer, although it did when the Subject was verified.
+func (s *Subject) Lapsed(now time.Time) bool { return s != nil && s.Lapses != nil && s.Lapses(now) }
 
 // Action is what a subject wants to do to an item.
 type Action string

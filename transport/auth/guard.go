@@ -112,6 +112,22 @@ func (g *Guard) take(ctx context.Context, principal string, n int) (core.Budget,
 // Address is where a request comes from, for policy, audit and the count of failures.
 func (g *Guard) Address(r *http.Request) string { return g.proxies.Address(r) }
 
+// Await reports whether an address may connect now and bring its token later, as to a watch: ErrRateLimited if it failed too
+// often. It counts nothing.
+func (g *Guard) Await(ctx context.Context, address string) (core.Budget, error) {
+	budget, _ := g.failures.Take(ctx, network(address), 0) // it never fails
+	if budget.Limit == 0 || budget.Remaining > 0 {
+		return budget, nil
+	}
+	budget.Allowed, budget.Retry = false, time.Minute/time.Duration(budget.Limit) // by then there is one more
+	return budget, tooManyFailures(budget)
+}
+
+// Fail counts a connection that was to bring its token later, and did not, as a failed authentication of its address.
+func (g *Guard) Fail(ctx context.Context, address string) {
+	_, _ = g.fail(ctx, address, invalid(errNoToken))
+}
+
 // fail counts a failed authentication and returns err, or ErrRateLimited if there were too many.
 func (g *Guard) fail(ctx context.Context, address string, err error) (core.Budget, error) {
 	if !errors.Is(err, core.ErrUnauthenticated) {
@@ -122,9 +138,13 @@ func (g *Guard) fail(ctx context.Context, address string, err error) (core.Budge
 		g.logger.DebugContext(ctx, "authentication failed", "cause", errors.Unwrap(err), "address", address)
 		return budget, err
 	}
-	e := core.Errorf(core.ErrRateLimited, "Exceed %d failed authentications/min", budget.Limit)
-	e.Retry = budget.Retry
-	return budget, e
+	return budget, tooManyFailures(budget)
+}
+
+func tooManyFailures(b core.Budget) error {
+	e := core.Errorf(core.ErrRateLimited, "Exceed %d failed authentications/min", b.Limit)
+	e.Retry = b.Retry
+	return e
 }
 
 // WriteHeaders writes what a client learns of its budget and of a refusal: RateLimit-Limit, -Remaining and -Reset where

@@ -80,6 +80,33 @@ func TestFailuresAreLimitedByAddressAndGoodTokensPassAllTheSame(t *testing.T) {
 	})
 }
 
+func TestAddressThatFailedTooOftenMayNotBringItsTokenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGuard(NewVerifier(keysOf(), VerifierOptions{}), GuardOptions{Failures: 3})
+		for n := range 3 {
+			if b, err := g.Await(t.Context(), "192.0.2.7"); err != nil || b.Remaining != 3-n {
+				t.Fatalf("after %d failures: got %+v, %v", n, b, err)
+			}
+			g.Fail(t.Context(), "192.0.2.7")
+		}
+		b, err := g.Await(t.Context(), "192.0.2.7")
+		var e *core.Error
+		if !errors.As(err, &e) || !errors.Is(err, core.ErrRateLimited) || b.Allowed || e.Retry != 20*time.Second {
+			t.Fatalf("after 3 failures: got %+v, %v", b, err)
+		}
+		if _, err := g.Await(t.Context(), "192.0.2.8"); err != nil {
+			t.Errorf("another address: %v", err)
+		}
+		time.Sleep(e.Retry)
+		if _, err := g.Await(t.Context(), "192.0.2.7"); err != nil {
+			t.Errorf("after Retry: %v", err)
+		}
+		if _, err := NewGuard(nil, GuardOptions{Failures: -1}).Await(t.Context(), "192.0.2.7"); err != nil {
+			t.Errorf("without a limit: %v", err)
+		}
+	})
+}
+
 func TestWithoutASetItIs503WithATokenAnd401Without(t *testing.T) {
 	g := NewGuard(NewVerifier(&fixed{}, VerifierOptions{}), GuardOptions{Failures: 1})
 	for range 3 { // not the caller's failure: it is not counted

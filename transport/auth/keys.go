@@ -11,6 +11,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
@@ -28,13 +29,14 @@ type Keys interface {
 	Health() string
 }
 
-// Set is an immutable set of public keys, made by ParseSet.
+// Set is an immutable set of public keys, made by ParseSet. What may change is whether its keys are gone.
 type Set struct{ keys []key }
 
 // key is a public key and what its owner says it is for.
 type key struct {
 	id, alg string
 	public  crypto.PublicKey
+	gone    *atomic.Bool // no set holds the key any more; shared by the sets that did
 }
 
 const minRSABits = 2048
@@ -81,12 +83,45 @@ func parseKey(text []byte) (key, bool) {
 	if err := jwk.Export(public, &raw); err != nil || !sound(raw) {
 		return key{}, false
 	}
-	k := key{public: raw}
+	k := key{public: raw, gone: &atomic.Bool{}}
 	k.id, _ = parsed.KeyID()
 	if alg, ok := parsed.Algorithm(); ok {
 		k.alg = alg.String()
 	}
 	return k, true
+}
+
+// follow makes a set that was just parsed the one after another: what is known of a key in both goes on. It returns those
+// that the set holds no longer. was may be nil.
+func (s *Set) follow(was *Set) (lost []key) {
+	if was == nil {
+		return nil
+	}
+	for _, old := range was.keys {
+		kept := false
+		for i := range s.keys {
+			if s.keys[i].same(old) {
+				s.keys[i].gone, kept = old.gone, true
+			}
+		}
+		if !kept {
+			lost = append(lost, old)
+		}
+	}
+	return lost
+}
+
+// same reports whether a token that verifies with one key does with the other.
+func (k key) same(other key) bool {
+	public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.id == other.id && k.alg == other.alg && public.Equal(other.public)
+}
+
+// forget marks keys that no set holds any more: what was verified with them counts no longer.
+func forget(keys []key) {
+	for _, k := range keys {
+		k.gone.Store(true)
+	}
 }
 
 // forSignatures reports whether the key's owner lets it verify signatures, by use and key_ops.
@@ -113,29 +148,32 @@ func sound(public crypto.PublicKey) bool {
 }
 
 // find returns the key for a token: the one with its kid or, when it names none, the only one that fits its algorithm.
-func (s *Set) find(alg, kid string) (crypto.PublicKey, error) {
+func (s *Set) find(alg, kid string) (key, error) {
 	known := false
-	var found []crypto.PublicKey
+	var found []key
 	for _, k := range s.keys {
 		if kid != "" && k.id != kid {
 			continue
 		}
 		known = true
 		if k.fits(alg) {
-			found = append(found, k.public)
+			found = append(found, k)
 		}
 	}
 	switch {
 	case !known && kid != "":
-		return nil, errUnknownKey
+		return key{}, errUnknownKey
 	case len(found) != 1:
-		return nil, errNoKey
+		return key{}, errNoKey
 	}
 	return found[0], nil
 }
 
 func (k key) fits(alg string) bool {
-	if k.alg != "" && k.alg != alg && (k.alg != "Ed25519" || alg != "EdDSA") {
+	if alg == algEd25519 {
+		alg = algEdDSA
+	}
+	if k.alg != "" && k.alg != alg && (k.alg != algEd25519 || alg != algEdDSA) {
 		return false
 	}
 	switch p := k.public.(type) {
@@ -146,7 +184,7 @@ func (k key) fits(alg string) bool {
 			alg == "ES384" && p.Curve == elliptic.P384() ||
 			alg == "ES512" && p.Curve == elliptic.P521()
 	case ed25519.PublicKey:
-		return alg == "EdDSA"
+		return alg == algEdDSA
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/elliptic"
 	"encoding/base64"
+	"encoding/json"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -41,6 +42,19 @@ func TestPrivateKeyInASetVerifiesLikeItsPublicHalf(t *testing.T) {
 	private := jwkOf(key, map[string]any{"d": base64.RawURLEncoding.EncodeToString(key.Seed())})
 	v := NewVerifier(keysOf(private), VerifierOptions{})
 	verifies(t, v, sign(jwt.SigningMethodEdDSA, key, "", good(nil)), true)
+}
+
+func TestEd25519GoesByEitherName(t *testing.T) {
+	key := edKey()
+	for _, members := range []map[string]any{nil, {"alg": "EdDSA"}, {"alg": "Ed25519"}} {
+		v := NewVerifier(keysOf(jwkOf(key, members)), VerifierOptions{})
+		for _, alg := range []string{"EdDSA", "Ed25519"} {
+			text := must(json.Marshal(good(nil)))
+			verifies(t, v, signRaw(key, `{"alg":"`+alg+`"}`, string(text)), true)
+			verifies(t, v, signRaw(edKey(), `{"alg":"`+alg+`"}`, string(text)), false)
+		}
+		verifies(t, v, signRaw(key, `{"alg":"Ed448"}`, string(must(json.Marshal(good(nil))))), false)
+	}
 }
 
 func TestWhatIsNoSetIsAnError(t *testing.T) {

@@ -182,7 +182,9 @@ func (r *Remote) fetch(ctx context.Context) error {
 		close(f.done)
 		r.askOnce.Do(func() { close(r.asked) })
 	}()
-	f.err = r.load(ctx)
+	if f.err = r.load(ctx); f.err != nil {
+		r.lapse()
+	}
 	if ctx.Err() == nil {
 		r.report(f.err)
 	}
@@ -197,11 +199,32 @@ func (r *Remote) load(ctx context.Context) error {
 	next := &fetched{digest: sha256.Sum256(body), at: r.o.Now()}
 	if old := r.current.Load(); old != nil && old.digest == next.digest {
 		next.set = old.set // the same pointer keeps verified tokens verified
-	} else if next.set, err = ParseSet(body); err != nil {
+		r.current.Store(next)
+		return nil
+	}
+	if next.set, err = ParseSet(body); err != nil {
 		return err
 	}
+	lost := next.set.follow(r.had())
 	r.current.Store(next)
+	forget(lost) // who is told so and comes again finds the new set
 	return nil
+}
+
+// had is the last good set, however old.
+func (r *Remote) had() *Set {
+	if f := r.current.Load(); f != nil {
+		return f.set
+	}
+	return nil
+}
+
+// lapse forgets a set that was fetched too long ago to count.
+func (r *Remote) lapse() {
+	if was := r.had(); was != nil && r.Set() == nil {
+		r.current.Store(nil)
+		forget(was.keys)
+	}
 }
 
 func (r *Remote) get(ctx context.Context) ([]byte, error) {

@@ -98,6 +98,75 @@ func TestRemoteSetIsRefreshedEveryFiveMinutesAndGoneKeysStopAtOnce(t *testing.T)
 	})
 }
 
+func TestSubjectLapsesWhenItsKeyIsGoneAndNotWhenOthersAre(t *testing.T) {
+	a, b, e := edKey(), edKey(), &endpoint{}
+	ka, kb := jwkOf(a, map[string]any{"kid": "a"}), jwkOf(b, map[string]any{"kid": "b"})
+	e.serve(document(ka, kb))
+	inBubble(t, e, func(t *testing.T, r *Remote) {
+		v := NewVerifier(r, VerifierOptions{})
+		subject := must(v.Verify(t.Context(), sign(jwt.SigningMethodEdDSA, a, "a", good(nil))))
+		other := must(v.Verify(t.Context(), sign(jwt.SigningMethodEdDSA, b, "b", good(nil))))
+		refreshed := func(aLapsed, bLapsed bool, keys ...map[string]any) {
+			t.Helper()
+			e.serve(document(keys...))
+			time.Sleep(DefaultRefresh)
+			synctest.Wait()
+			if now := time.Now(); subject.Lapsed(now) != aLapsed || other.Lapsed(now) != bLapsed {
+				t.Fatalf("lapsed: %v and %v, want %v and %v", subject.Lapsed(now), other.Lapsed(now), aLapsed, bLapsed)
+			}
+		}
+		refreshed(false, false, kb, ka)
+		refreshed(false, false, kb, ka, jwkOf(edKey(), map[string]any{"kid": "c"}))
+		refreshed(true, false, jwkOf(edKey(), map[string]any{"kid": "a"}), kb) // another key of that name
+		refreshed(true, false, ka, kb)                                         // back again: what has ended has ended
+		fresh := must(v.Verify(t.Context(), sign(jwt.SigningMethodEdDSA, a, "a", good(nil))))
+		refreshed(true, true)
+		if !fresh.Lapsed(time.Now()) {
+			t.Error("the subject of the key that came back and is gone again has not lapsed")
+		}
+	})
+}
+
+func TestSubjectLapsesWithItsTimeAndTheLeeway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := edKey()
+		v := NewVerifier(keysOf(jwkOf(key, nil)), VerifierOptions{})
+		subject := must(v.Verify(t.Context(), sign(jwt.SigningMethodEdDSA, key, "", good(nil))))
+		time.Sleep(time.Hour + Leeway - time.Nanosecond)
+		if subject.Lapsed(time.Now()) {
+			t.Error("lapsed before its end")
+		}
+		time.Sleep(time.Nanosecond)
+		if !subject.Lapsed(time.Now()) {
+			t.Error("not lapsed at its end")
+		}
+	})
+}
+
+func TestSubjectsLapseWhenTheSetHasNotBeenFetchedForADay(t *testing.T) {
+	a, e := edKey(), &endpoint{}
+	e.serve(document(jwkOf(a, nil)))
+	inBubble(t, e, func(t *testing.T, r *Remote) {
+		v := NewVerifier(r, VerifierOptions{})
+		token := sign(jwt.SigningMethodEdDSA, a, "", good(map[string]any{"exp": time.Now().Add(72 * time.Hour).Unix()}))
+		subject := must(v.Verify(t.Context(), token))
+		e.fail(errors.New("connection refused"))
+		time.Sleep(KeepSet - time.Minute)
+		if subject.Lapsed(time.Now()) {
+			t.Fatal("lapsed within the day")
+		}
+		time.Sleep(2 * time.Minute)
+		if !subject.Lapsed(time.Now()) {
+			t.Fatal("not lapsed after the day")
+		}
+		e.serve(document(jwkOf(a, nil)))
+		time.Sleep(time.Minute)
+		if subject := must(v.Verify(t.Context(), token)); subject.Lapsed(time.Now()) {
+			t.Error("lapsed although the endpoint is back")
+		}
+	})
+}
+
 func TestRemoteSetThatIsTheSameKeepsTokensVerified(t *testing.T) {
 	a, e := edKey(), &endpoint{}
 	e.serve(document(jwkOf(a, nil)))

@@ -27,8 +27,20 @@ const cacheBytes = 32 << 20
 
 // algorithms are those accepted: public keys only, so that a public key cannot be taken for a shared secret.
 func algorithms() []string {
-	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", algEdDSA, algEd25519}
 }
+
+// The two names of one algorithm: RFC 8037 calls it by its family, RFC 9864 by itself.
+const (
+	algEdDSA   = "EdDSA"
+	algEd25519 = "Ed25519"
+)
+
+// ed25519Method is the JWT library's method under the name that it does not know yet.
+type ed25519Method struct{ *jwt.SigningMethodEd25519 }
+
+// Alg is the name in a token's header.
+func (ed25519Method) Alg() string { return algEd25519 }
 
 // VerifierOptions are a Verifier's optional parts; the zero value works.
 type VerifierOptions struct {
@@ -73,6 +85,7 @@ func NewVerifier(keys Keys, o VerifierOptions) *Verifier {
 	} else if o.Logger != nil {
 		o.Logger.Warn("tokens made for any audience are accepted: set JWT_AUDIENCE")
 	}
+	jwt.RegisterSigningMethod(algEd25519, func() jwt.SigningMethod { return ed25519Method{jwt.SigningMethodEdDSA} })
 	return &Verifier{
 		keys: keys, now: o.Now, parser: jwt.NewParser(options...),
 		cache: otter.Must(&otter.Options[[sha256.Size]byte, verified]{
@@ -130,12 +143,14 @@ func (v *Verifier) verify(token string, set *Set) (verified, error) {
 		return verified{}, errors.New("line break") // the base64 decoder would skip it
 	}
 	c := &claims{}
+	var used key
 	_, err := v.parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
 		kid, err := checkHeader(t)
 		if err != nil {
 			return nil, err
 		}
-		return set.find(t.Method.Alg(), kid)
+		used, err = set.find(t.Method.Alg(), kid)
+		return used.public, err
 	})
 	if err != nil {
 		return verified{}, err
@@ -155,7 +170,11 @@ func (v *Verifier) verify(token string, set *Set) (verified, error) {
 	if err != nil {
 		return verified{}, err
 	}
-	subject := &core.Subject{Username: username, Claims: c.MapClaims, Expires: expires}
+	ends := expires.Add(Leeway)
+	subject := &core.Subject{
+		Username: username, Claims: c.MapClaims, Expires: expires,
+		Lapses: func(now time.Time) bool { return used.gone.Load() || !now.Before(ends) },
+	}
 	return verified{subject: subject, set: set, notBefore: notBefore, size: len(token)}, nil
 }
 
