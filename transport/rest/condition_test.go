@@ -117,6 +117,19 @@ func TestAReadThatKnowsTheVersionIsNotModified(t *testing.T) {
 	s.want(404, "GET", "/keys/absent?since_version=1&wait=30s", "")
 }
 
+// As a client sends it that puts a variable there which is not set.
+func TestAnEmptyHeaderIsNoMissingOne(t *testing.T) {
+	s := start(t, nil, nil)
+	s.want(201, "PUT", "/keys/c", `{"value":1}`)
+	for _, name := range []string{"If-Match", "If-None-Match", "Idempotency-Key"} {
+		s.want(400, "DELETE", "/keys/c", "", name, "")
+	}
+	s.want(400, "GET", "/keys/c", "", "X-DynConfig-Min-Revision", "")
+	s.want(400, "GET", "/keys/c", "", "If-None-Match", "")
+	s.want(422, "GET", "/keys/c", "", "X-DynConfig-Environment", "")
+	s.want(200, "GET", "/keys/c?env=default", "", "X-DynConfig-Environment", "")
+}
+
 func TestAHeldReadAnswersAtTheNextChange(t *testing.T) {
 	s := start(t, nil, nil)
 	s.want(201, "PUT", "/keys/c", `{"value":1,"acls":{"read":["bob"],"write":[]}}`)

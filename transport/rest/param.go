@@ -61,10 +61,8 @@ func (c *call) read(params []*param) error {
 		if len(lines) > 1 && !p.many {
 			return badParam(p.Name, "stands there twice")
 		}
-		if text := strings.Join(lines, ","); text != "" {
-			if err := p.read(&c.in, text); err != nil {
-				return err
-			}
+		if err := p.read(&c.in, strings.Join(lines, ",")); err != nil { // an empty one, too: it was meant to say something
+			return err
 		}
 	}
 	if c.in.env == "" {

@@ -75,10 +75,11 @@ func environmentParams() []*param {
 	const about = "The environment"
 	schema := &huma.Schema{Type: "string", Pattern: "^[a-z0-9-]{1,63}$", Default: "default"}
 	first := func(in *inputs, s string) error {
-		if in.env == "" {
-			in.env = s
+		if in.env != "" {
+			return nil
 		}
-		return nil
+		in.env = s
+		return core.CheckEnvironment(s)
 	}
 	return []*param{
 		query("env", about+"; it wins over the headers.", schema, "default", func(in *inputs, s string) error {
