@@ -87,10 +87,11 @@ func (e *Engine) get(ctx context.Context, c Caller, env EnvID, r Read) (Item, er
 	}
 }
 
-// heldTick is how often a held read asks the policy again although nothing moved: policies change, too.
+// heldTick is how often a held read asks again although nothing moved: policies change, too, and tokens end.
 const heldTick = time.Second
 
-// held waits for a version other than Read.Since. A key that is absent is waited for only from version 0.
+// held waits for a version other than Read.Since. A key that is absent is waited for only from version 0. It ends with the
+// caller's token: what comes later is not for them.
 func (e *Engine) held(ctx context.Context, c Caller, env EnvID, r Read) (Item, error) {
 	until := time.NewTimer(min(r.Wait, MaxWait))
 	defer until.Stop()
@@ -105,6 +106,9 @@ func (e *Engine) held(ctx context.Context, c Caller, env EnvID, r Read) (Item, e
 	for over := false; ; {
 		changed, ruled, release := e.tail.interest(key)
 		item, err := e.get(ctx, c, env, r)
+		if c.Subject.Lapsed(e.now()) {
+			item, err = Item{}, Errorf(ErrUnauthenticated, "Invalid JWT")
+		}
 		there := err == nil
 		if r.Hide && errors.Is(err, ErrForbidden) {
 			r.denied, err = true, absent(r.Kind)
