@@ -12,11 +12,23 @@ type PolicySet struct {
 	Note    string            `json:"note,omitempty" doc:"Why, for the history."`
 }
 
+// PolicyCondition is what must be so for the policy to be changed.
+type PolicyCondition struct {
+	IfMatch     []string // revisions of which one must be the present one; nil: any
+	IfNoneMatch []string // revisions of which none may be the present one; "*" is any
+}
+
 // PutPolicy is how to put a set.
 type PutPolicy struct {
+	PolicyCondition
 	DryRun  bool          // check it only
 	Confirm time.Duration // it makes room for the one before unless it is confirmed within this; 0: it stays
-	IfMatch []string      // revisions of which one must be the present one; nil: any
+}
+
+// RollbackPolicy is how to put an earlier set in force again.
+type RollbackPolicy struct {
+	PolicyCondition
+	Note string // why, for the history
 }
 
 // PolicyState answers GET /policy, and whatever changes it.

@@ -55,7 +55,7 @@ func (m *Manager) History(ctx context.Context, c core.Caller, limit int) (wire.P
 }
 
 // Rollback puts a stored set in force again, as a new version, if it passes every check today.
-func (m *Manager) Rollback(ctx context.Context, c core.Caller, revision, note string) (wire.PolicyState, error) {
+func (m *Manager) Rollback(ctx context.Context, c core.Caller, revision string, o wire.RollbackPolicy) (wire.PolicyState, error) {
 	none := wire.PolicyState{}
 	if err := m.require(ctx, c, core.ActionAdmin, policy.OperationRollback); err != nil {
 		return none, err
@@ -67,8 +67,8 @@ func (m *Manager) Rollback(ctx context.Context, c core.Caller, revision, note st
 	if err != nil {
 		return none, err
 	}
-	return m.change(ctx, c, policy.OperationRollback, false, func(held) (stored, error) {
-		return stored{Modules: then.Modules, Data: then.Data, Note: note}, nil
+	return m.change(ctx, c, policy.OperationRollback, false, func(present held) (stored, error) {
+		return stored{Modules: then.Modules, Data: then.Data, Note: o.Note}, m.holds(o.PolicyCondition, present)
 	})
 }
 

@@ -33,8 +33,8 @@ func (m *Manager) Put(ctx context.Context, c core.Caller, sent wire.PolicySet, o
 		return none, core.Errorf(core.ErrInvalid, "A policy waits to be confirmed for %v at least and %v at most", minConfirm, maxConfirm)
 	}
 	return m.change(ctx, c, policy.OperationPut, o.DryRun, func(present held) (stored, error) {
-		if o.IfMatch != nil && !m.matches(o.IfMatch, present) {
-			return stored{}, core.Errorf(core.ErrPrecondition, "The policy is at another revision")
+		if err := m.holds(o.PolicyCondition, present); err != nil {
+			return stored{}, err
 		}
 		next := stored{Modules: sent.Modules, Data: sent.Data, Note: sent.Note}
 		if o.Confirm == 0 {
@@ -71,6 +71,17 @@ func (m *Manager) revisionOf(present held) string {
 // rules, which a caller has seen, will do as well.
 func (m *Manager) matches(revisions []string, present held) bool {
 	return slices.Contains(revisions, m.revisionOf(present)) || m.rescue && slices.Contains(revisions, m.authorizer.Set().Revision)
+}
+
+// holds reports what of a condition is not so. There always is a policy, so that "*" names the present one.
+func (m *Manager) holds(c wire.PolicyCondition, present held) error {
+	switch {
+	case c.IfMatch != nil && !m.matches(c.IfMatch, present):
+		return core.Errorf(core.ErrPrecondition, "The policy is at another revision")
+	case slices.Contains(c.IfNoneMatch, "*") || m.matches(c.IfNoneMatch, present):
+		return core.Errorf(core.ErrPrecondition, "The policy is at that revision")
+	}
+	return nil
 }
 
 // ruledHere refuses changes where the policy is kept elsewhere.

@@ -110,7 +110,7 @@ func TestOnlyAdminsOfThePolicyReadOrChangeIt(t *testing.T) {
 			return err
 		},
 		"confirm":  func() error { _, err := a.Confirm(t.Context(), eve, "x:1"); return err },
-		"rollback": func() error { _, err := a.Rollback(t.Context(), eve, "x:1", ""); return err },
+		"rollback": func() error { _, err := a.Rollback(t.Context(), eve, "x:1", wire.RollbackPolicy{}); return err },
 		"history":  func() error { _, err := a.History(t.Context(), eve, 0); return err },
 	} {
 		if err := try(); !errors.Is(err, core.ErrForbidden) {
@@ -154,12 +154,24 @@ odd if input.subject.claims.team == "x"
 
 func TestAConditionOnTheRevisionHoldsOrNothingHappens(t *testing.T) {
 	a := deploy().start(t, settings{})
-	first := a.put(t, without("delete"), wire.PutPolicy{IfMatch: []string{a.state(t).Revision}})
-	second := a.put(t, without("create"), wire.PutPolicy{IfMatch: []string{"x:1", first.Revision}})
-	_, err := a.Put(t.Context(), admin, wire.PolicySet{}, wire.PutPolicy{IfMatch: []string{first.Revision}})
-	refused(t, err, core.ErrPrecondition, "another revision")
+	at := func(revisions ...string) wire.PolicyCondition { return wire.PolicyCondition{IfMatch: revisions} }
+	not := func(revisions ...string) wire.PolicyCondition { return wire.PolicyCondition{IfNoneMatch: revisions} }
+	first := a.put(t, without("delete"), wire.PutPolicy{PolicyCondition: at(a.state(t).Revision)})
+	second := a.put(t, without("create"), wire.PutPolicy{PolicyCondition: at("x:1", first.Revision)})
+	for _, c := range []struct {
+		condition wire.PolicyCondition
+		says      string
+	}{{at(first.Revision), "another revision"}, {not("x:1", second.Revision), "that revision"}, {not("*"), "that revision"}} {
+		_, err := a.Put(t.Context(), admin, wire.PolicySet{}, wire.PutPolicy{PolicyCondition: c.condition})
+		refused(t, err, core.ErrPrecondition, c.says)
+		_, err = a.Rollback(t.Context(), admin, first.Revision, wire.RollbackPolicy{PolicyCondition: c.condition})
+		refused(t, err, core.ErrPrecondition, c.says)
+	}
 	if s := a.state(t); s.Revision != second.Revision {
 		t.Errorf("it is %+v", s)
+	}
+	if _, err := a.Rollback(t.Context(), admin, first.Revision, wire.RollbackPolicy{PolicyCondition: at(second.Revision)}); err != nil {
+		t.Errorf("rollback of what is in force: %v", err)
 	}
 }
 
@@ -172,7 +184,7 @@ decision := {"allow": true, "rule": "ann"} if input.subject.username == "ann"
 else := {"allow": true, "rule": "root"} if input.subject.username == "admin-user"
 `}}
 	second := a.put(t, annOnly, wire.PutPolicy{})
-	third, err := a.Rollback(t.Context(), admin, first.Revision, "as it was")
+	third, err := a.Rollback(t.Context(), admin, first.Revision, wire.RollbackPolicy{Note: "as it was"})
 	if err != nil || third.Revision == first.Revision || third.Note != "as it was" || !a.forbids(t, core.ActionDelete) {
 		t.Errorf("rolled back to %+v, %v", third, err)
 	}
@@ -181,11 +193,11 @@ else := {"allow": true, "rule": "root"} if input.subject.username == "admin-user
 		t.Errorf("history is %+v, %v", h, err)
 	}
 	for revision, kind := range map[string]error{"nonsense": core.ErrMalformed, "otherepoch:3": core.ErrCompacted, strings.Split(first.Revision, ":")[0] + ":1": core.ErrNotFound} {
-		if _, err := a.Rollback(t.Context(), admin, revision, ""); !errors.Is(err, kind) {
+		if _, err := a.Rollback(t.Context(), admin, revision, wire.RollbackPolicy{}); !errors.Is(err, kind) {
 			t.Errorf("back to %s: %v, want %v", revision, err, kind)
 		}
 	}
 	b := d.start(t, settings{admins: []string{"admin-user", "joe"}})
-	_, err = b.Rollback(t.Context(), who("joe"), second.Revision, "")
+	_, err = b.Rollback(t.Context(), who("joe"), second.Revision, wire.RollbackPolicy{})
 	refused(t, err, core.ErrInvalid, "lock yourself out")
 }

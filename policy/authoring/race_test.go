@@ -34,7 +34,7 @@ func TestAChangeThatLostARaceIsMadeAgainUnlessItHangsOnARevision(t *testing.T) {
 	meanwhile := interrupted{meanwhile: func() { other.put(t, without("write"), wire.PutPolicy{}) }}
 	a := d.start(t, settings{Options: authoring.Options{Sandbox: meanwhile}})
 	seen := other.state(t).Revision
-	_, err := a.Put(t.Context(), admin, without("delete"), wire.PutPolicy{IfMatch: []string{seen}})
+	_, err := a.Put(t.Context(), admin, without("delete"), wire.PutPolicy{PolicyCondition: wire.PolicyCondition{IfMatch: []string{seen}}})
 	refused(t, err, core.ErrPrecondition, "another revision")
 	if _, err = a.Put(t.Context(), admin, without("delete"), wire.PutPolicy{}); err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestAChangeThatLostARaceIsMadeAgainUnlessItHangsOnARevision(t *testing.T) {
 	if a.forbids(t, core.ActionWrite) || !a.forbids(t, core.ActionDelete) {
 		t.Errorf("it is %+v", a.state(t))
 	}
-	if _, err = a.Rollback(t.Context(), admin, seen, "to the shipped rules"); err != nil {
+	if _, err = a.Rollback(t.Context(), admin, seen, wire.RollbackPolicy{Note: "to the shipped rules"}); err != nil {
 		t.Fatal(err)
 	}
 	if s := a.state(t); a.forbids(t, core.ActionDelete) || len(s.Modules) != 0 {

@@ -115,7 +115,7 @@ func TestWhereASourceDecidesNothingIsChangedThroughTheServer(t *testing.T) {
 	a := d.start(t, s.options())
 	_, err := a.Put(t.Context(), admin, without("create"), wire.PutPolicy{})
 	refused(t, err, core.ErrConflict, "comes from a directory")
-	_, err = a.Rollback(t.Context(), admin, stored.Revision, "")
+	_, err = a.Rollback(t.Context(), admin, stored.Revision, wire.RollbackPolicy{})
 	refused(t, err, core.ErrConflict, "comes from a directory")
 	_, err = a.Confirm(t.Context(), admin, stored.Revision)
 	refused(t, err, core.ErrConflict, "comes from a directory")
@@ -172,7 +172,7 @@ func TestARescuedNodeDecidesByTheShippedRulesAndTakesANewSet(t *testing.T) {
 		if s := b.state(t); s.Source != "shipped" || !s.Rescue || b.Health() != core.Degraded || b.forbids(t, core.ActionDelete) {
 			t.Errorf("rescued: %s, %+v", b.Health(), s)
 		}
-		b.put(t, without("write"), wire.PutPolicy{IfMatch: []string{b.state(t).Revision}})
+		b.put(t, without("write"), wire.PutPolicy{PolicyCondition: wire.PolicyCondition{IfMatch: []string{b.state(t).Revision}}})
 		time.Sleep(soon)
 		if !a.forbids(t, core.ActionWrite) || a.forbids(t, core.ActionDelete) || b.forbids(t, core.ActionWrite) {
 			t.Error("what was put where the shipped rules decide is not in force elsewhere, or is here")

@@ -12,7 +12,7 @@ type Policies interface {
 	State(ctx context.Context, c core.Caller) (wire.PolicyState, error)
 	Put(ctx context.Context, c core.Caller, set wire.PolicySet, o wire.PutPolicy) (wire.PolicyState, error)
 	Confirm(ctx context.Context, c core.Caller, revision string) (wire.PolicyState, error)
-	Rollback(ctx context.Context, c core.Caller, revision, note string) (wire.PolicyState, error)
+	Rollback(ctx context.Context, c core.Caller, revision string, o wire.RollbackPolicy) (wire.PolicyState, error)
 	History(ctx context.Context, c core.Caller, limit int) (wire.PolicyHistory, error)
 	Test(ctx context.Context, c core.Caller, set wire.PolicySet) (wire.PolicyTests, error)
 	Explain(ctx context.Context, c core.Caller, q wire.Question) (wire.Explanation, error)

@@ -32,7 +32,7 @@ func policyChanges() []*operation {
 		{
 			method: http.MethodGet, path: "/policy", id: "getPolicy", tag: "policy", summary: "Read the policy in force",
 			about:  "Answers with where the policy comes from and, for those who may read it, its modules. The shipped rules, which are always loaded, are not among them.",
-			params: append(environmentParams(), ifNotRevision(), minRevision()), run: policyRun(getPolicy),
+			params: append(environmentParams(), ifNotRevision("Revisions that are known already: 304 if one of them is in force, or for `*`."), minRevision()), run: policyRun(getPolicy),
 			answers: []answer{
 				{status: 200, about: "The policy.", shape: wire.PolicyState{}, example: exampleState, headers: []string{"ETag"}},
 				{status: 304, about: "It is one of those named.", headers: []string{"ETag"}},
@@ -44,7 +44,7 @@ func policyChanges() []*operation {
 			about: "The set replaces the one before as a whole. It takes effect only if it compiles, its tests pass, and the caller and one of the " +
 				"server's admins would still administer the policy under it; else 422 with file, line and reason, and the policy stays. " +
 				"409 where the policy comes from a directory or bundle.",
-			params: append(environmentParams(), ifRevision(), idempotencyParam(), dryRun(), confirmWithin()),
+			params: append(policyWriteParams(), dryRun(), confirmWithin()),
 			body:   setBody("The policy."), run: policyRun(putPolicy),
 			answers: changed("The policy is in force or, with `dry_run`, could be."), errors: errs,
 		},
@@ -67,7 +67,7 @@ func policyChanges() []*operation {
 		{
 			method: http.MethodPost, path: "/policy/rollback", id: "rollbackPolicy", tag: "policy", summary: "Put an earlier policy in force",
 			about:  "Puts a set of the history anew, under the same conditions as any other.",
-			params: append(environmentParams(), idempotencyParam()), body: jsonBody(revisionSchema("note"), `{"revision":"k3v9x2p7:407","note":"the freeze is over"}`), run: policyRun(rollbackPolicy),
+			params: policyWriteParams(), body: jsonBody(revisionSchema("note"), `{"revision":"k3v9x2p7:407","note":"the freeze is over"}`), run: policyRun(rollbackPolicy),
 			answers: changed("The set is in force."), errors: append(slices.Clone(errs), core.ErrCompacted),
 		},
 	}
@@ -94,7 +94,7 @@ func putPolicy(c *call, p Policies) error {
 	if err != nil {
 		return err
 	}
-	o := wire.PutPolicy{DryRun: c.in.dryRun, Confirm: c.in.confirm, IfMatch: c.in.revisions}
+	o := wire.PutPolicy{PolicyCondition: c.policyCondition(), DryRun: c.in.dryRun, Confirm: c.in.confirm}
 	return c.changePolicy(p, []any{"put", set, o}, func(caller core.Caller) (wire.PolicyState, error) { return p.Put(c.ctx(), caller, set, o) })
 }
 
@@ -113,9 +113,14 @@ func rollbackPolicy(c *call, p Policies) error {
 	if err != nil {
 		return err
 	}
-	return c.changePolicy(p, []any{"rollback", revision, note}, func(caller core.Caller) (wire.PolicyState, error) {
-		return p.Rollback(c.ctx(), caller, revision, note)
+	o := wire.RollbackPolicy{PolicyCondition: c.policyCondition(), Note: note}
+	return c.changePolicy(p, []any{"rollback", revision, o}, func(caller core.Caller) (wire.PolicyState, error) {
+		return p.Rollback(c.ctx(), caller, revision, o)
 	})
+}
+
+func (c *call) policyCondition() wire.PolicyCondition {
+	return wire.PolicyCondition{IfMatch: c.in.revisions, IfNoneMatch: c.in.known}
 }
 
 // changePolicy carries out a change, once under its Idempotency-Key, and answers with the policy that came of it. A repeat is

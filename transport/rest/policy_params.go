@@ -52,9 +52,15 @@ func ifRevision() *param {
 	return p
 }
 
+// policyWriteParams are those of what puts a set in force.
+func policyWriteParams() []*param {
+	return append(environmentParams(), ifRevision(), ifNotRevision("Revisions of which none may be in force, or `*`: 412, since there always is a policy."),
+		idempotencyParam())
+}
+
 // ifNotRevision is If-None-Match of what revisions name.
-func ifNotRevision() *param {
-	p := header("If-None-Match", "Revisions that are known already: 304 if one of them is in force, or for `*`.", `"k3v9x2p7:417"`, func(in *inputs, s string) error {
+func ifNotRevision(about string) *param {
+	p := header("If-None-Match", about, `"k3v9x2p7:417"`, func(in *inputs, s string) error {
 		list, ok := revisions(s)
 		if !ok {
 			return badParam("If-None-Match", `must be * or revisions such as "k3v9x2p7:417"`)

@@ -20,7 +20,7 @@ type policies struct {
 	set      wire.PolicySet
 	put      wire.PutPolicy
 	revision string
-	note     string
+	rollback wire.RollbackPolicy
 	limit    int
 	question wire.Question
 	replay   wire.ReplayRequest
@@ -49,8 +49,8 @@ func (p *policies) Confirm(_ context.Context, c core.Caller, revision string) (w
 	return p.state(), p.err
 }
 
-func (p *policies) Rollback(_ context.Context, c core.Caller, revision, note string) (wire.PolicyState, error) {
-	p.caller, p.revision, p.note = c, revision, note
+func (p *policies) Rollback(_ context.Context, c core.Caller, revision string, o wire.RollbackPolicy) (wire.PolicyState, error) {
+	p.caller, p.revision, p.rollback = c, revision, o
 	return p.state(), p.err
 }
 
@@ -149,7 +149,7 @@ func TestAPolicyIsPutAsItWasSent(t *testing.T) {
 	if d := cmp.Diff(want, p.set); d != "" {
 		t.Errorf("the set (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(wire.PutPolicy{Confirm: 5 * time.Minute, IfMatch: []string{"k3v9x2p7:417", "b:2"}}, p.put); d != "" {
+	if d := cmp.Diff(wire.PutPolicy{Confirm: 5 * time.Minute, PolicyCondition: wire.PolicyCondition{IfMatch: []string{"k3v9x2p7:417", "b:2"}}}, p.put); d != "" {
 		t.Errorf("the options (-want +got):\n%s", d)
 	}
 	if a.header.Get("Etag") != `"k3v9x2p7:418"` || a.header.Get("X-Dynconfig-Revision") != "k3v9x2p7:418" {
@@ -168,10 +168,12 @@ func TestAPolicyIsPutAsItWasSent(t *testing.T) {
 func TestChangesOfThePolicyNameTheirRevision(t *testing.T) {
 	p := &policies{}
 	s := startWith(t, p)
-	a := s.want(200, "POST", "/policy/rollback", `{"revision":"a:7","note":"back"}`)
-	if p.revision != "a:7" || p.note != "back" || a.header.Get("X-Dynconfig-Revision") != "k3v9x2p7:418" {
-		t.Errorf("rollback to %q with note %q, header %v", p.revision, p.note, a.header)
+	a := s.want(200, "POST", "/policy/rollback", `{"revision":"a:7","note":"back"}`, "If-Match", `"a:8"`)
+	back := wire.RollbackPolicy{Note: "back", PolicyCondition: wire.PolicyCondition{IfMatch: []string{"a:8"}}}
+	if d := cmp.Diff(back, p.rollback); d != "" || p.revision != "a:7" || a.header.Get("X-Dynconfig-Revision") != "k3v9x2p7:418" {
+		t.Errorf("rollback to %q, header %v, options (-want +got):\n%s", p.revision, a.header, d)
 	}
+	s.want(400, "POST", "/policy/rollback", `{"revision":"a:7"}`, "If-Match", "x y")
 	s.want(200, "POST", "/policy/confirm", `{"revision":"a:8"}`)
 	if p.revision != "a:8" {
 		t.Errorf("confirmed %q", p.revision)
