@@ -3,8 +3,10 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -29,6 +31,9 @@ type call struct {
 	query  url.Values
 	header http.Header
 	body   []byte // nil: none
+	// members are what the answer holds at least: a stranger's is no success. None: it is 204.
+	members []string
+	held    bool // the answer may be that nothing is new
 }
 
 // answer is what a call came back with.
@@ -40,9 +45,34 @@ type answer struct {
 
 func (a answer) decode(into any) error {
 	if err := json.Unmarshal(a.body, into); err != nil {
-		return core.Errorf(core.ErrInternal, "Server's answer cannot be read").Because(err)
+		return stranger(err)
 	}
 	return nil
+}
+
+// proper finds out whether an answer that is no error is one that a DynConfig server gives to r.
+func (r call) proper(a answer) error {
+	switch {
+	case a.status == http.StatusNotModified && r.held, a.status == http.StatusNoContent && r.members == nil:
+		return nil
+	case a.status != http.StatusOK && a.status != http.StatusCreated || r.members == nil:
+		return stranger(fmt.Errorf("it is %d", a.status))
+	}
+	var held map[string]json.RawMessage
+	if err := json.Unmarshal(a.body, &held); err != nil {
+		return stranger(err)
+	}
+	for _, name := range r.members {
+		if _, ok := held[name]; !ok {
+			return stranger(fmt.Errorf("it has no %s", name))
+		}
+	}
+	return nil
+}
+
+// stranger is the error of an answer that no DynConfig server gives.
+func stranger(why error) error {
+	return core.Errorf(core.ErrUnsupported, "Server's answer is not one of a DynConfig server").Because(why)
 }
 
 // do sends a call until it is answered. Reads are repeatable; a write carries an Idempotency-Key, under which repeating it
@@ -99,16 +129,23 @@ func (c *Client) once(ctx context.Context, r call) (answer, error) {
 	if a.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer)); err != nil {
 		return answer{}, unreachable(ctx, err)
 	}
-	if a.status >= 400 {
+	switch {
+	case a.status >= 400:
 		return a, problem(a.status, a.header, a.body)
+	case redirects(a.status):
+		return a, redirected(res, r.path)
 	}
-	return a, nil
+	return a, r.proper(a)
 }
 
 // unreachable is the error of a request that got no answer.
 func unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	var distrust *tls.CertificateVerificationError
+	if errors.As(err, &distrust) {
+		return core.Errorf(core.ErrUnsupported, "Server's certificate is not trusted").Because(distrust.Err)
 	}
 	return core.Errorf(core.ErrUnavailable, "Server cannot be reached").Because(err)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -139,8 +140,12 @@ func TestRetryAfterIsHonouredOrTheErrorReturned(t *testing.T) {
 
 func TestRequestsSayWhatTheContractSays(t *testing.T) {
 	t.Parallel()
-	c, all := answering(t, client.Options{Environment: "stage", Token: client.StaticToken("jwt")}, func(_ int, w http.ResponseWriter) {
-		fmt.Fprint(w, `{}`)
+	c, all := answering(t, client.Options{Environment: "stage", Token: client.StaticToken("jwt")}, func(n int, w http.ResponseWriter) {
+		if deletes := []int{6, 8}; slices.Contains(deletes, n) {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		fmt.Fprint(w, everyMember)
 	})
 	zero := int64(0)
 	ctx := t.Context()

@@ -44,7 +44,7 @@ const (
 type Options struct {
 	Token       TokenSource  // nil: calls carry no token
 	Environment string       // "": the server's default
-	HTTPClient  *http.Client // nil: http.DefaultClient
+	HTTPClient  *http.Client // nil: http.DefaultClient; redirects are not followed in any case
 	// Retry is how long a call that met an unreachable or overloaded server is repeated; 0: DefaultRetry, negative: not at
 	// all. A watch reconnects for as long as its context lives.
 	Retry time.Duration
@@ -70,9 +70,7 @@ func New(server string, o Options) (*Client, error) {
 	if base.RawQuery != "" || base.Fragment != "" || base.User != nil {
 		return nil, fmt.Errorf("server address %q holds more than scheme, host, port and path", base.Redacted())
 	}
-	if o.HTTPClient == nil {
-		o.HTTPClient = http.DefaultClient
-	}
+	o.HTTPClient = unredirected(o.HTTPClient)
 	if o.Retry == 0 {
 		o.Retry = DefaultRetry
 	}

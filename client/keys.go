@@ -46,7 +46,7 @@ func (c *Client) Get(ctx context.Context, key string, o GetOptions) (Item, error
 	if err != nil {
 		return Item{}, err
 	}
-	r := call{method: http.MethodGet, path: p, query: o.query(), header: http.Header{}}
+	r := call{method: http.MethodGet, path: p, query: o.query(), header: http.Header{}, members: []string{"key", "value", "version"}, held: true}
 	if o.MinRevision != "" {
 		r.header.Set(wire.HeaderMinRevision, o.MinRevision)
 	}
@@ -63,7 +63,7 @@ func (c *Client) Get(ctx context.Context, key string, o GetOptions) (Item, error
 
 // GetMany reads up to 100 keys at one revision. What is absent, or may not be read, is left out.
 func (c *Client) GetMany(ctx context.Context, keys ...string) (Listing, error) {
-	a, err := c.do(ctx, call{method: http.MethodGet, path: "/keys", query: url.Values{"key": keys}})
+	a, err := c.do(ctx, call{method: http.MethodGet, path: "/keys", query: url.Values{"key": keys}, members: listMembers})
 	if err != nil {
 		return Listing{}, err
 	}
@@ -123,7 +123,7 @@ func (c *Client) write(ctx context.Context, method, key string, value []byte, o 
 	if err != nil {
 		return Written{}, err
 	}
-	a, err := c.do(ctx, call{method: method, path: p, header: o.header(), body: body})
+	a, err := c.do(ctx, call{method: method, path: p, header: o.header(), body: body, members: []string{"key", "version"}})
 	if err != nil {
 		return Written{}, err
 	}

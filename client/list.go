@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,8 +36,11 @@ func (c *Client) Pages(ctx context.Context, o ListOptions) iter.Seq2[Listing, er
 	if o.PageSize > 0 {
 		q.Set("limit", strconv.Itoa(o.PageSize))
 	}
-	return pages(ctx, c, "/keys", q, func(l Listing) string { return l.NextCursor })
+	return pages(ctx, c, call{path: "/keys", query: q, members: listMembers}, func(l Listing) string { return l.NextCursor })
 }
+
+// listMembers are what an answer with keys holds.
+var listMembers = []string{"keys", "revision"}
 
 // List lists keys one by one; they have a value and a version if these are asked for.
 func (c *Client) List(ctx context.Context, o ListOptions) iter.Seq2[Item, error] {
@@ -62,23 +66,21 @@ func (c *Client) List(ctx context.Context, o ListOptions) iter.Seq2[Item, error]
 	}
 }
 
-// pages follows cursors until there is none.
-func pages[T any](ctx context.Context, c *Client, path string, q url.Values, next func(T) string) iter.Seq2[T, error] {
+// pages repeats a GET with the cursor of each answer until there is none.
+func pages[T any](ctx context.Context, c *Client, first call, next func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		query := url.Values{}
-		for name, values := range q {
-			query[name] = values
-		}
+		r := first
+		r.method, r.query = http.MethodGet, maps.Clone(first.query)
 		for {
 			var page T
-			a, err := c.do(ctx, call{method: http.MethodGet, path: path, query: query})
+			a, err := c.do(ctx, r)
 			if err == nil {
 				err = a.decode(&page)
 			}
 			if !yield(page, err) || err != nil || next(page) == "" {
 				return
 			}
-			query.Set("cursor", next(page))
+			r.query.Set("cursor", next(page))
 		}
 	}
 }

@@ -16,7 +16,7 @@ func (c *Client) NamespacePages(ctx context.Context, pageSize int) iter.Seq2[Nam
 	if pageSize > 0 {
 		q.Set("limit", strconv.Itoa(pageSize))
 	}
-	return pages(ctx, c, "/namespaces", q, func(l Namespaces) string { return l.NextCursor })
+	return pages(ctx, c, call{path: "/namespaces", query: q, members: []string{"namespaces", "revision"}}, func(l Namespaces) string { return l.NextCursor })
 }
 
 // Namespace reads a namespace's record; ACLs are for its admins.
@@ -25,7 +25,7 @@ func (c *Client) Namespace(ctx context.Context, name string) (Namespace, error) 
 	if err != nil {
 		return Namespace{}, err
 	}
-	a, err := c.do(ctx, call{method: http.MethodGet, path: p})
+	a, err := c.do(ctx, call{method: http.MethodGet, path: p, members: []string{"namespace", "version"}})
 	if err != nil {
 		return Namespace{}, err
 	}
@@ -50,7 +50,7 @@ func (c *Client) PutNamespace(ctx context.Context, name string, o WriteOptions) 
 	if err != nil {
 		return NamespaceWritten{}, err
 	}
-	a, err := c.do(ctx, call{method: http.MethodPut, path: p, header: o.header(), body: body})
+	a, err := c.do(ctx, call{method: http.MethodPut, path: p, header: o.header(), body: body, members: []string{"namespace", "version"}})
 	if err != nil {
 		return NamespaceWritten{}, err
 	}

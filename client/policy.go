@@ -18,9 +18,12 @@ type (
 	PolicyTests   = wire.PolicyTests
 )
 
+// stateMembers are what an answer with a PolicyState holds.
+var stateMembers = []string{"source", "revision"}
+
 // Policy reads the policy in force.
 func (c *Client) Policy(ctx context.Context) (PolicyState, error) {
-	return decoded[PolicyState](c.do(ctx, call{method: http.MethodGet, path: "/policy"}))
+	return decoded[PolicyState](c.do(ctx, call{method: http.MethodGet, path: "/policy", members: stateMembers}))
 }
 
 // PutPolicyOptions say how to put a set; the zero value puts it in force for good.
@@ -40,7 +43,7 @@ func (c *Client) PutPolicy(ctx context.Context, set PolicySet, o PutPolicyOption
 	if err != nil {
 		return PolicyState{}, err
 	}
-	r := call{method: http.MethodPut, path: "/policy", query: url.Values{}, header: WriteOptions{}.header(), body: body}
+	r := call{method: http.MethodPut, path: "/policy", query: url.Values{}, header: WriteOptions{}.header(), body: body, members: stateMembers}
 	if o.DryRun {
 		r.query.Set("dry_run", "true")
 	}
@@ -55,7 +58,8 @@ func (c *Client) PutPolicy(ctx context.Context, set PolicySet, o PutPolicyOption
 
 // ConfirmPolicy keeps a set that was put with Confirm.
 func (c *Client) ConfirmPolicy(ctx context.Context, revision string) (PolicyState, error) {
-	return post[PolicyState](ctx, c, "/policy/confirm", map[string]string{"revision": revision}, WriteOptions{}.header())
+	r := call{path: "/policy/confirm", header: WriteOptions{}.header(), members: stateMembers}
+	return post[PolicyState](ctx, c, r, map[string]string{"revision": revision})
 }
 
 // RollbackPolicy puts a set of the history in force again.
@@ -64,7 +68,7 @@ func (c *Client) RollbackPolicy(ctx context.Context, revision, note string) (Pol
 	if note != "" {
 		body["note"] = note
 	}
-	return post[PolicyState](ctx, c, "/policy/rollback", body, WriteOptions{}.header())
+	return post[PolicyState](ctx, c, call{path: "/policy/rollback", header: WriteOptions{}.header(), members: stateMembers}, body)
 }
 
 // PolicyHistory lists the sets that were put, newest first, at most limit; 0: the server's choice.
@@ -73,7 +77,7 @@ func (c *Client) PolicyHistory(ctx context.Context, limit int) (PolicyHistory, e
 	if limit > 0 {
 		q.Set("limit", strconv.Itoa(limit))
 	}
-	return decoded[PolicyHistory](c.do(ctx, call{method: http.MethodGet, path: "/policy/history", query: q}))
+	return decoded[PolicyHistory](c.do(ctx, call{method: http.MethodGet, path: "/policy/history", query: q, members: []string{"versions"}}))
 }
 
 // TestPolicy runs the tests of a draft at the server.
@@ -81,17 +85,18 @@ func (c *Client) TestPolicy(ctx context.Context, set PolicySet) (PolicyTests, er
 	if set.Modules == nil {
 		set.Modules = map[string]string{}
 	}
-	return post[PolicyTests](ctx, c, "/policy/test", set, nil)
+	return post[PolicyTests](ctx, c, call{path: "/policy/test", members: []string{"passed", "failed"}}, set)
 }
 
 // post sends a question or a change and reads what came of it.
-func post[T any](ctx context.Context, c *Client, path string, body any, header http.Header) (T, error) {
+func post[T any](ctx context.Context, c *Client, r call, body any) (T, error) {
 	text, err := encode(body)
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return decoded[T](c.do(ctx, call{method: http.MethodPost, path: path, header: header, body: text}))
+	r.method, r.body = http.MethodPost, text
+	return decoded[T](c.do(ctx, r))
 }
 
 func decoded[T any](a answer, err error) (T, error) {

@@ -27,18 +27,18 @@ type (
 
 // Explain says whether something would be allowed, and why. A denial is an answer, not an error.
 func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
-	return post[Explanation](ctx, c, "/policy/explain", q, nil)
+	return post[Explanation](ctx, c, call{path: "/policy/explain", members: []string{"allow", "rule"}}, q)
 }
 
 // WhoCan lists the principals, and patterns of them, that the policy allows something; for admins of the item.
 func (c *Client) WhoCan(ctx context.Context, q Question) (WhoCan, error) {
 	q.Subject = nil
-	return post[WhoCan](ctx, c, "/policy/who-can", q, nil)
+	return post[WhoCan](ctx, c, call{path: "/policy/who-can", members: []string{"principals"}}, q)
 }
 
 // ReplayPolicy asks a draft, or a stored set, what was asked in a period, and tells what it would answer differently.
 func (c *Client) ReplayPolicy(ctx context.Context, r ReplayRequest) (Replayed, error) {
-	return post[Replayed](ctx, c, "/policy/replay", r, nil)
+	return post[Replayed](ctx, c, call{path: "/policy/replay", members: []string{"decisions", "changed"}}, r)
 }
 
 // DecisionPages lists recorded decisions page by page, newest first. Limit is the size of a page; 0: the server's choice.
@@ -66,7 +66,7 @@ func (c *Client) DecisionPages(ctx context.Context, f DecisionFilter) iter.Seq2[
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
-	return pages(ctx, c, "/policy/decisions", q, func(d Decisions) string { return d.NextCursor })
+	return pages(ctx, c, call{path: "/policy/decisions", query: q, members: []string{"decisions"}}, func(d Decisions) string { return d.NextCursor })
 }
 
 // Decisions lists recorded decisions one by one, newest first.

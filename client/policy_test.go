@@ -16,7 +16,13 @@ import (
 
 func TestPolicyCallsSayWhatTheContractSays(t *testing.T) {
 	t.Parallel()
-	c, all := answering(t, client.Options{}, func(_ int, w http.ResponseWriter) { fmt.Fprint(w, `{}`) })
+	c, all := answering(t, client.Options{}, func(n int, w http.ResponseWriter) {
+		if n < 14 {
+			fmt.Fprint(w, everyMember)
+		} else {
+			fmt.Fprint(w, `{"decisions":[]}`)
+		}
+	})
 	ctx, denied := t.Context(), false
 	since := time.Date(2026, 3, 1, 12, 0, 0, 5e8, time.FixedZone("", 3600))
 	set := client.PolicySet{Modules: map[string]string{"a.rego": "x <y>"}, Data: json.RawMessage(`{"n":1.0}`), Note: "n"}

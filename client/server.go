@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -16,13 +18,16 @@ type Health struct {
 
 // Health asks how the server is. An unhealthy one is an answer, not an error.
 func (c *Client) Health(ctx context.Context) (Health, error) {
-	a, err := c.once(ctx, call{method: http.MethodGet, path: "/health"})
+	a, err := c.once(ctx, call{method: http.MethodGet, path: "/health", members: []string{"status"}})
 	var h Health
 	if err != nil && !(errors.Is(err, core.ErrUnavailable) && a.status == http.StatusServiceUnavailable) {
 		return h, err
 	}
-	if bad := a.decode(&h); bad != nil || h.Status == "" {
-		return Health{}, errors.Join(err, bad)
+	if bad := a.decode(&h); bad != nil || !slices.Contains([]string{core.Healthy, core.Degraded, core.Unhealthy}, h.Status) {
+		if err == nil {
+			err = stranger(fmt.Errorf("its status is %q", h.Status))
+		}
+		return Health{}, err
 	}
 	return h, nil
 }
@@ -45,7 +50,7 @@ type Limits struct {
 
 // Version asks for the server's version, backend and limits.
 func (c *Client) Version(ctx context.Context) (Version, error) {
-	a, err := c.do(ctx, call{method: http.MethodGet, path: "/version"})
+	a, err := c.do(ctx, call{method: http.MethodGet, path: "/version", members: []string{"version", "limits"}})
 	if err != nil {
 		return Version{}, err
 	}

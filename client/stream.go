@@ -52,6 +52,8 @@ func (c *Client) dial(ctx context.Context, silence time.Duration) (*stream, erro
 		return s, nil
 	case res == nil || res.StatusCode == 101:
 		return nil, unreachable(ctx, err)
+	case redirects(res.StatusCode):
+		return nil, redirected(res, "/watch")
 	case res.StatusCode >= 400:
 		body, _ := io.ReadAll(res.Body) // as much of it as the dialer kept
 		return nil, problem(res.StatusCode, res.Header, body)

@@ -73,6 +73,7 @@ type watch struct {
 	yield   func(Event, error) bool
 	p       progress
 	heard   bool // the present connection has brought something
+	served  bool // some connection has
 	refused int  // how often in a row the token was refused
 }
 
@@ -89,7 +90,7 @@ func (w *watch) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if w.heard {
-			w.refused = 0
+			w.refused, w.served = 0, true
 			pauses.Reset()
 		}
 		if !w.again(err) {
@@ -110,6 +111,9 @@ func (w *watch) again(err error) bool {
 	if errors.Is(err, core.ErrUnauthenticated) {
 		w.refused++ // the source may have a newer token now
 		return w.refused < authTries
+	}
+	if errors.Is(err, core.ErrUnsupported) { // a stranger, a redirect, a certificate that is not trusted
+		return w.served // the address is right, and so it may be again
 	}
 	return errors.Is(err, core.ErrUnavailable) || errors.Is(err, core.ErrRateLimited) || errors.Is(err, core.ErrInternal)
 }
@@ -178,7 +182,7 @@ func refusal(f wire.Frame) error {
 
 // position returns the server's present revision.
 func (c *Client) position(ctx context.Context) (string, error) {
-	a, err := c.once(ctx, call{method: http.MethodGet, path: "/keys", query: url.Values{"limit": {"1"}}})
+	a, err := c.once(ctx, call{method: http.MethodGet, path: "/keys", query: url.Values{"limit": {"1"}}, members: listMembers})
 	if err != nil {
 		return "", err
 	}
