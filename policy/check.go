@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/wire"
 )
@@ -45,7 +47,7 @@ func (a *Authorizer) Check(ctx context.Context, set Set, caller *core.Caller) (V
 	}
 	if caller != nil {
 		if why, err := a.mayChange(ctx, p, *caller); err != nil || why != "" {
-			return Verdict{}, lockout(err, "Under this policy you would lock yourself out, and could not change it back: "+why)
+			return Verdict{}, p.lockout(err, "Under this policy you would lock yourself out, and could not change it back: "+why)
 		}
 	}
 	var why string
@@ -56,16 +58,17 @@ func (a *Authorizer) Check(ctx context.Context, set Set, caller *core.Caller) (V
 		}
 	}
 	if err != nil || why != "" {
-		return Verdict{}, lockout(err, "This policy would lock everybody out: none of ADMINS, without claims, could change it back: "+why)
+		return Verdict{}, p.lockout(err, "This policy would lock everybody out: none of ADMINS, without claims, could change it back: "+why)
 	}
 	return Verdict{Reads: p.reads.names(), Warnings: p.reads.warnings()}, nil
 }
 
-func lockout(err error, sentence string) error {
+// lockout is err or, without one, the refusal of a policy that decides so.
+func (p *policy) lockout(err error, sentence string) error {
 	if err != nil {
 		return err
 	}
-	return core.Errorf(core.ErrInvalid, "%s", sentence)
+	return invalid(place(p.compiler.GetRulesExact(ast.MustParseRef(decisionPath))[0].Location), "%s", sentence)
 }
 
 // mayChange returns why a caller could not read and change the policy, "" if he could.
@@ -89,7 +92,11 @@ func (a *Authorizer) mayChange(ctx context.Context, p *policy, who core.Caller) 
 		case err != nil:
 			return "it fails at \"" + string(ask.Action) + "\" of the policy by " + who.Subject.Username + ": " + err.Error(), nil
 		case !d.Allow:
-			return "it denies \"" + string(ask.Action) + "\" of the policy to " + who.Subject.Username + " by rule " + d.Rule, nil
+			why := "it denies \"" + string(ask.Action) + "\" of the policy to " + who.Subject.Username
+			if d.Rule != "" {
+				why += " by rule " + d.Rule
+			}
+			return why, nil
 		}
 	}
 	return "", nil
@@ -98,14 +105,14 @@ func (a *Authorizer) mayChange(ctx context.Context, p *policy, who core.Caller) 
 // checkModules finds names that a directory could not hold, so that what is put can be pulled.
 func checkModules(set Set) error {
 	if len(set.Modules) > MaxModules {
-		return core.Errorf(core.ErrInvalid, "A policy has at most %d modules", MaxModules)
+		return invalid("modules", "A policy has at most %d modules", MaxModules)
 	}
 	for _, name := range slices.Sorted(maps.Keys(set.Modules)) {
 		switch {
 		case !moduleName(name):
-			return core.Errorf(core.ErrInvalid, "Module %.100q must be named as a file is, such as authz.rego or teams/rules.rego", name)
+			return invalid("modules", "Module %.100q must be named as a file is, such as authz.rego or teams/rules.rego", name)
 		case !utf8.ValidString(set.Modules[name]):
-			return core.Errorf(core.ErrInvalid, "Module %s is not UTF-8", name)
+			return invalid(name, "Module %s is not UTF-8", name)
 		}
 	}
 	return nil

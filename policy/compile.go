@@ -70,7 +70,7 @@ func compileWith(ctx context.Context, set Set, admins, hosts []string, functions
 		return nil, refused(compiler.Errors)
 	}
 	if len(compiler.GetRulesExact(ast.MustParseRef(decisionPath))) == 0 {
-		return nil, core.Errorf(core.ErrInvalid, "Policy does not define %s", decisionPath)
+		return nil, invalid("modules", "Policy does not define %s", decisionPath)
 	}
 	quicken(compiler, functions)
 	path := answering(compiler)
@@ -179,10 +179,10 @@ func redefinition(m *ast.Module) *ast.Rule {
 // dataOf is the set's data with the server's own beside it.
 func dataOf(set Set, admins []string) (storage.Store, error) {
 	if _, taken := set.Data["dynconfig"]; taken {
-		return nil, core.Errorf(core.ErrInvalid, "Policy data may not hold \"dynconfig\", which is the server's own")
+		return nil, invalid("data.dynconfig", "Policy data may not hold \"dynconfig\", which is the server's own")
 	}
 	if _, err := ast.InterfaceToValue(set.Data); err != nil {
-		return nil, core.Errorf(core.ErrInvalid, "Policy data is not JSON").Because(err)
+		return nil, invalid("data", "Policy data is not JSON").Because(err)
 	}
 	list := make([]any, len(admins))
 	for i, name := range admins {
@@ -214,7 +214,9 @@ func capabilities(hosts []string) *ast.Capabilities {
 // refused turns what the compiler says into an error with file and line for each fault.
 func refused(err error) error {
 	var list ast.Errors
-	if !errors.As(err, &list) {
+	if one := (*ast.Error)(nil); errors.As(err, &one) {
+		list = ast.Errors{one}
+	} else if !errors.As(err, &list) {
 		return core.Errorf(core.ErrInvalid, "Policy does not compile").Because(err)
 	}
 	e := core.Errorf(core.ErrInvalid, "Policy does not compile")
@@ -229,13 +231,23 @@ func refused(err error) error {
 	return e
 }
 
+// invalid is what is wrong with a part of a set.
+func invalid(path, format string, args ...any) *core.Error {
+	e := core.Errorf(core.ErrInvalid, format, args...)
+	e.Fields = []core.FieldError{{Path: path, Reason: e.Detail}}
+	return e
+}
+
 func fault(at *ast.Location, reason string) error {
 	return refused(ast.Errors{{Location: at, Message: reason}})
 }
 
 func place(at *ast.Location) string {
-	if at == nil {
+	switch {
+	case at == nil:
 		return "modules"
+	case at.Row == 0: // the module as a whole
+		return at.File
 	}
 	return fmt.Sprintf("%s:%d", at.File, at.Row)
 }

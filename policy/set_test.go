@@ -29,6 +29,7 @@ func TestSetThatIsNotValidIsRefusedWithFileAndLine(t *testing.T) {
 		set  Set
 		says string
 	}{
+		"nothing":                     {also(""), "more.rego: empty module"},
 		"syntax":                      {module(`decision := {`), "authz.rego:3"},
 		"unknown function":            {module(`decision := {"allow": nothing(1)}`), "authz.rego:3"},
 		"unsafe variable":             {module(`decision := {"allow": x}`), "authz.rego:3"},
@@ -51,6 +52,9 @@ func TestSetThatIsNotValidIsRefusedWithFileAndLine(t *testing.T) {
 		_, err := New(t.Context(), Options{Admins: []string{"admin-user"}, Set: c.set})
 		if !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v, want it refused with %q", name, err, c.says)
+		}
+		if e := (*core.Error)(nil); !errors.As(err, &e) || len(e.Fields) == 0 || e.Fields[0].Path == "" || e.Fields[0].Reason == "" {
+			t.Errorf("%s: %v says not where", name, err)
 		}
 	}
 }
