@@ -210,7 +210,7 @@ type Subject struct {
 	Expires  time.Time      // of the token; zero: never
 	// Lapses reports whether the token counts no longer: its time is up, with all leeway, or the key that it is signed with is
 	// gone. It is asked often, and costs no more than an atomic load. nil: it always counts.
-	Lapses func(now time.Time) bool
+	Lapses func(now time.Time) bool `json:"-"`
 }
 
 // Lapsed reports whether the token counts no longer, although it did when the Subject was verified.
