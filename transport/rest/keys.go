@@ -42,7 +42,7 @@ func keyOperations() []*operation {
 			params: getParams(), run: getKey,
 			answers: []answer{
 				{status: 200, about: "The key.", shape: wire.Item{}, example: exampleItem, headers: []string{"ETag", wire.HeaderStale}},
-				{status: 304, about: "There is no newer version than the one named.", headers: []string{"ETag"}},
+				{status: 304, about: "There is no newer version than the one named. Without `ETag` if the key that was waited for is still absent.", headers: []string{"ETag", wire.HeaderStale}},
 			},
 			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
 		},
@@ -65,7 +65,7 @@ func keyOperations() []*operation {
 				principalParam(), exactKeys()),
 			run: listKeys,
 			answers: []answer{{
-				status: 200, about: "A page of keys. It may be short while `nextCursor` is there.", shape: wire.Listing{},
+				status: 200, about: "A page of keys. It may be short while `nextCursor` is there.", shape: wire.Listing{}, headers: []string{wire.HeaderStale},
 				example: `{"keys":["app.ui.theme"],"total":1,"revision":"k3v9x2p7:417","items":[` + exampleItem + `]}`,
 			}},
 			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},

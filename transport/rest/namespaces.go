@@ -20,7 +20,7 @@ func namespaceOperations() []*operation {
 			about:  "Lists the namespaces that have a record and that the caller may read.",
 			params: listParams(), run: func(c *call) error { return c.list(core.KindNamespace, "namespaces") },
 			answers: []answer{{
-				status: 200, about: "A page of namespaces.", shape: wire.Namespaces{},
+				status: 200, about: "A page of namespaces.", shape: wire.Namespaces{}, headers: []string{wire.HeaderStale},
 				example: `{"namespaces":["app.ui"],"total":1,"revision":"k3v9x2p7:417"}`,
 			}},
 			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
@@ -30,8 +30,8 @@ func namespaceOperations() []*operation {
 			about:  "Answers with the namespace's record, its ACL for its admins only. The root is `*`.",
 			params: getParams(), run: getNamespace,
 			answers: []answer{
-				{status: 200, about: "The record.", shape: wire.Namespace{}, example: record, headers: []string{"ETag"}},
-				{status: 304, about: "There is no newer version than the one named.", headers: []string{"ETag"}},
+				{status: 200, about: "The record.", shape: wire.Namespace{}, example: record, headers: []string{"ETag", wire.HeaderStale}},
+				{status: 304, about: "There is no newer version than the one named. Without `ETag` if the record that was waited for is still absent.", headers: []string{"ETag", wire.HeaderStale}},
 			},
 			errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
 		},

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -33,9 +34,10 @@ type operation struct {
 type answer struct {
 	status  int
 	about   string
-	media   string // application/json if empty
-	shape   any    // a value of the body's type; nil: no body
-	example string // JSON, or text of another media type
+	media   string            // application/json if empty
+	others  map[string]string // further media types of the same, each with an example
+	shape   any               // a value of the body's type; nil: no body
+	example string            // JSON, or text of another media type
 	headers []string
 }
 
@@ -94,13 +96,16 @@ func (a answer) document(schemas huma.Registry, limited bool) *huma.Response {
 	if a.shape == nil {
 		return r
 	}
-	media, example := a.media, any(a.example)
-	if media == "" {
-		media, example = "application/json", json.RawMessage(a.example)
+	media, example := cmp.Or(a.media, "application/json"), any(a.example)
+	if strings.HasSuffix(media, "json") {
+		example = json.RawMessage(a.example)
 	}
 	r.Content = map[string]*huma.MediaType{media: {
 		Schema: schemas.Schema(reflect.TypeOf(a.shape), true, ""), Example: example,
 	}}
+	for media, example := range a.others {
+		r.Content[media] = &huma.MediaType{Schema: schemas.Schema(reflect.TypeOf(a.shape), true, ""), Example: example}
+	}
 	return r
 }
 

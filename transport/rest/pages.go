@@ -68,6 +68,8 @@ func (s *Server) pageOperations() []*operation {
 			return nil
 		}
 	}
+	file := page("/docs/{file}", "docsFile", "A file of that page", "text/css", "body{}", func(c *call) error { return c.docs(cmp.Or(c.param, "index.html")) })
+	file.answers[0].others = map[string]string{"text/javascript": "export {};", "text/html": "<!doctype html>"}
 	return []*operation{
 		{
 			method: http.MethodGet, path: "/openapi.json", id: "openapiJSON", tag: "documentation", summary: "This document", about: "As JSON.",
@@ -76,7 +78,7 @@ func (s *Server) pageOperations() []*operation {
 		},
 		page("/openapi.yaml", "openapiYAML", "This document as YAML", "application/yaml", "openapi: 3.1.0\n", spec("application/yaml", yamlText)),
 		page("/docs", "docs", "This document to read", "text/html", "<!doctype html>", func(c *call) error { return c.docs("index.html") }),
-		page("/docs/{file}", "docsFile", "A file of that page", "text/css", "body{}", func(c *call) error { return c.docs(cmp.Or(c.param, "index.html")) }),
+		file,
 		page("/problems/{type}", "problem", "What a type of problem means", "text/html", "<!doctype html>", problemTypePage),
 	}
 }

@@ -15,6 +15,10 @@ const securityName = "bearer"
 
 var rateHeaders = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
 
+const limitAbout = "Requests a minute of the principal. On 401, and on 429 for too many of them, failed authentications a minute of the address that the " +
+	"request came from. It and its kin are not there where nothing is counted: for principals with `--rate-limit 0`, on operations that take no " +
+	"token, and where a token stands that does not belong there."
+
 // pathParams are the parameters of paths by name.
 var pathParams = map[string]*huma.Param{
 	"key": {
@@ -66,8 +70,8 @@ func newSpec(version string) *huma.OpenAPI {
 				wire.HeaderRevision:  headerDoc("The revision of the write.", "k3v9x2p7:418", text()),
 				wire.HeaderStale:     headerDoc("Seconds for which the store has been away; without it, it is not. Reads go on from what the node holds.", 12, &huma.Schema{Type: "integer"}),
 				"ETag":               headerDoc("The version shown, in quotes.", `"4"`, text()),
-				rateHeaders[0]:       headerDoc("Requests a minute.", 1000, &huma.Schema{Type: "integer"}),
-				rateHeaders[1]:       headerDoc("Requests left now.", 999, &huma.Schema{Type: "integer"}),
+				rateHeaders[0]:       headerDoc(limitAbout, 1000, &huma.Schema{Type: "integer"}),
+				rateHeaders[1]:       headerDoc("How many of these are left now.", 999, &huma.Schema{Type: "integer"}),
 				rateHeaders[2]:       headerDoc("Seconds until all are there again.", 1, &huma.Schema{Type: "integer"}),
 				"Retry-After":        headerDoc("Seconds after which to try again.", 1, &huma.Schema{Type: "integer"}),
 				"WWW-Authenticate":   headerDoc("How to authenticate.", `Bearer realm="dynconfig"`, text()),
@@ -128,14 +132,14 @@ func errorDoc(row wire.Row, problem *huma.Schema) *huma.Response {
 	if row.Status == http.StatusUnprocessableEntity {
 		p.Errors = []wire.ProblemField{{Path: "ttl", Reason: "must be a whole number of seconds, 1 to 315360000, or null"}}
 	}
-	headers := []string{wire.HeaderRequestID}
+	headers := append([]string{wire.HeaderRequestID}, rateHeaders...)
 	switch row.Status {
 	case http.StatusUnauthorized:
 		headers = append(headers, "WWW-Authenticate")
 	case http.StatusServiceUnavailable:
 		headers = append(headers, "Retry-After")
 	case http.StatusTooManyRequests:
-		headers = append(append(headers, "Retry-After"), rateHeaders...)
+		headers = append(headers, "Retry-After")
 	}
 	r := &huma.Response{
 		Description: problemTexts[row.Type], Headers: map[string]*huma.Param{},

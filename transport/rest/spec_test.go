@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -104,3 +105,58 @@ func TestEveryOperationIsDescribedWithExamples(t *testing.T) {
 func asList(v any) []any { l, _ := v.([]any); return l }
 
 func asString(v any) string { s, _ := v.(string); return s }
+
+func TestAnAnswerBearsNoTypeAndNoHeaderThatTheDocumentDoesNotName(t *testing.T) {
+	var doc struct {
+		Paths      map[string]map[string]struct{ Responses map[string]map[string]any }
+		Components struct {
+			Responses map[string]map[string]any
+			Headers   map[string]any
+		}
+	}
+	if err := json.Unmarshal(document(t), &doc); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, nil, nil)
+	s.want(201, "PUT", "/keys/app.a", `{"value":1}`)
+	for _, q := range []struct {
+		path, sent string
+		status     int
+		headers    []string
+	}{
+		{path: "/keys", sent: "/keys", status: 200},
+		{path: "/keys", sent: "/keys?limit=none", status: 400},
+		{path: "/keys", sent: "/keys", status: 401, headers: []string{"as", ""}},
+		{path: "/keys", sent: "/keys", status: 429, headers: []string{"as", "tired"}},
+		{path: "/keys/{key}", sent: "/keys/app.a", status: 200},
+		{path: "/keys/{key}", sent: "/keys/app.a?since_version=1", status: 304},
+		{path: "/keys/{key}", sent: "/keys/app.a", status: 403, headers: []string{"as", "mallory"}},
+		{path: "/keys/{key}", sent: "/keys/app.b", status: 404},
+		{path: "/keys/{key}", sent: "/keys/b%20b", status: 422},
+		{path: "/namespaces", sent: "/namespaces", status: 200},
+		{path: "/namespaces/{namespace}", sent: "/namespaces/app", status: 404},
+		{path: "/docs", sent: "/docs", status: 200, headers: []string{"as", ""}},
+		{path: "/docs/{file}", sent: "/docs/", status: 200, headers: []string{"as", ""}},
+		{path: "/docs/{file}", sent: "/docs/styles.min.css", status: 200, headers: []string{"as", ""}},
+		{path: "/docs/{file}", sent: "/docs/web-components.min.js", status: 200, headers: []string{"as", ""}},
+		{path: "/docs/{file}", sent: "/docs/none", status: 404, headers: []string{"as", ""}},
+		{path: "/problems/{type}", sent: "/problems/not-found", status: 200, headers: []string{"as", ""}},
+		{path: "/openapi.yaml", sent: "/openapi.yaml", status: 200, headers: []string{"as", ""}},
+	} {
+		got := s.want(q.status, "GET", q.sent, "", q.headers...)
+		told := doc.Paths[q.path]["get"].Responses[strconv.Itoa(q.status)]
+		if name, ok := strings.CutPrefix(asString(told["$ref"]), "#/components/responses/"); ok {
+			told = doc.Components.Responses[name]
+		}
+		content, _ := told["content"].(map[string]any)
+		if media, _, _ := strings.Cut(got.header.Get("Content-Type"), ";"); (media != "" || content != nil) && content[media] == nil {
+			t.Errorf("GET %s %d: type %q is not among those of the document", q.sent, q.status, media)
+		}
+		headers, _ := told["headers"].(map[string]any)
+		for name := range doc.Components.Headers {
+			if got.header.Get(name) != "" && headers[name] == nil {
+				t.Errorf("GET %s %d: the document does not name %s", q.sent, q.status, name)
+			}
+		}
+	}
+}

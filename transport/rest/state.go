@@ -65,7 +65,7 @@ func (s *Server) stateOperations() []*operation {
 			about: "The server's version, its backend and what that takes.", public: true, run: s.versionPage,
 			answers: []answer{{
 				status: 200, about: "They are.", shape: about{},
-				example: `{"version":"1.0.0","backend":"embedded","limits":{"maxOperations":128,"maxBytes":1048576,"maxValueBytes":1048576,"shared":false,"durable":true}}`,
+				example: `{"version":"1.0.0","backend":"embedded","limits":{"maxOperations":1000,"maxBytes":8388608,"maxValueBytes":1048576,"shared":false,"durable":true}}`,
 			}},
 		},
 		{
@@ -73,7 +73,7 @@ func (s *Server) stateOperations() []*operation {
 			about: "For Prometheus.", public: true, given: true, run: given(s.o.Metrics),
 			answers: []answer{{
 				status: 200, about: "In the text format of Prometheus.", media: "text/plain", shape: "",
-				example: "dynconfig_head_revision 417\n",
+				example: "dynconfig_revision 417\n",
 			}},
 			errors: []error{core.ErrNotFound},
 		},
@@ -81,7 +81,7 @@ func (s *Server) stateOperations() []*operation {
 			method: http.MethodGet, path: "/.well-known/jwks.json", id: "jwks", tag: "server", summary: "The built-in issuer's public key",
 			about: "A JSON Web Key Set, where the server is its own issuer.", public: true, given: true, run: given(s.o.JWKS),
 			answers: []answer{{
-				status: 200, about: "The set.", shape: map[string]any{},
+				status: 200, about: "The set.", media: "application/jwk-set+json", shape: map[string]any{},
 				example: `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
 			}},
 			errors: []error{core.ErrNotFound},

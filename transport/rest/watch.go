@@ -56,7 +56,7 @@ func (s *Server) watchOperations() []*operation {
 			{
 				status: 200, about: "A stream of server-sent events.", media: "text/event-stream", shape: "",
 				example: strings.Join([]string{
-					"retry: 1000", "", "id: k3v9x2p7:418", "event: update",
+					"retry: 2000", "", "id: k3v9x2p7:418", "event: update",
 					`data: {"event":"update","key":"app.ui.theme","version":4,"value":true,"revision":"k3v9x2p7:418"}`, "", "",
 				}, "\n"),
 			},
