@@ -132,7 +132,7 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 
 	// How they ask.
 	server.watch = watch.New(engine, watch.Options{
-		Authenticate: guard.Admit, Verify: guard.Guard.Authenticate, Take: guard.take, Stray: guard.stray, Address: guard.Address,
+		Authenticate: guard.Admit, Verify: guard.Guard.Authenticate, Take: guard.take, Await: guard.Await, Failed: guard.Fail, Stray: guard.stray, Address: guard.Address,
 		Alike: rules.authorizer.Alike, MaxConnections: s.MaxConnections, AllowOrigins: s.AllowOrigins, Logger: logger,
 	})
 	handler := rest.New(engine, rest.Options{

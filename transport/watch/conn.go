@@ -20,10 +20,12 @@ const batchBytes = 64 << 10
 type conn struct {
 	h       *Handler
 	id      string // of the request, for the log
+	place   *place
 	ws      *websocket.Conn
 	socket  *socket
 	watcher atomic.Pointer[core.Watcher] // nil until there is a token
 	valid   validity
+	token   atomic.Bool // one came, good or bad
 
 	work    atomic.Int32 // calls of wake since the pump last found nothing to do; while not 0 there is a pump
 	ending  atomic.Pointer[ending]
@@ -54,10 +56,11 @@ type pacerState struct {
 var _ session = (*conn)(nil)
 
 // serveSocket upgrades a request. Errors are those before the upgrade.
-func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, caller core.Caller, s *core.Subscription) error {
+func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, p *place, caller core.Caller, s *core.Subscription) error {
 	now := h.o.Now()
-	c := &conn{h: h, id: caller.RequestID, reader: readerState{caller: caller, onURL: s}}
+	c := &conn{h: h, id: caller.RequestID, place: p, reader: readerState{caller: caller, onURL: s}}
 	c.pacer.pingAt = now.Add(pingEvery)
+	c.token.Store(caller.Subject != nil)
 	c.work.Store(1) // as if there were a pump: it starts when there is a socket
 	denied := false
 	if caller.Subject == nil {
@@ -71,7 +74,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, caller cor
 	if c.ws, c.socket, err = upgrade(w, r, c.pinged); err != nil {
 		c.closeWatcher()
 		h.o.Logger.Debug("upgrade failed", "requestId", caller.RequestID, "error", err)
-		h.leave(nil)
+		h.leave(p, nil)
 		return nil // the library has answered
 	}
 	h.add(c)
@@ -155,11 +158,11 @@ func (c *conn) deliver() (more bool) {
 	}
 	more, failed := c.fill(b)
 	over := c.valid.over(c.h.o.Now())
-	if err := c.socket.flush(over); err != nil {
+	if err := c.socket.flush(over != ""); err != nil {
 		c.end(0, "")
 	}
-	if over {
-		c.end(wire.CloseToken, expired)
+	if over != "" {
+		c.end(wire.CloseToken, over)
 	}
 	if failed != nil {
 		c.h.fail(c.id, failed)
@@ -228,6 +231,9 @@ func (c *conn) endWith(e ending) {
 	if !c.ending.CompareAndSwap(nil, &e) {
 		return
 	}
+	if !c.token.Load() && e.code != wire.CloseGoingAway { // before the peer hears of it, who may come again at once
+		c.h.o.Failed(c.h.ctx, c.reader.caller.Address)
+	}
 	switch {
 	case e.code == 0:
 		_ = c.socket.Conn.Close()
@@ -258,7 +264,7 @@ func (c *conn) close(e *ending) {
 		}
 		_ = c.ws.Close(websocket.StatusCode(e.code), e.reason)
 	}
-	c.h.leave(c)
+	c.h.leave(c.place, c)
 }
 
 // tick keeps the connection's times.
@@ -271,8 +277,8 @@ func (c *conn) tick(now time.Time) {
 		}
 		return
 	}
-	if c.valid.over(now) {
-		c.end(wire.CloseToken, expired)
+	if over := c.valid.over(now); over != "" {
+		c.end(wire.CloseToken, over)
 		return
 	}
 	if at, near := c.valid.warn(now); near {
@@ -293,5 +299,3 @@ func (c *conn) tick(now time.Time) {
 	c.ping.Store(true)
 	c.wake()
 }
-
-const expired = "token has expired"

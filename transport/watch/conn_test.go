@@ -30,6 +30,10 @@ func TestSubscriberHearsWhatChanges(t *testing.T) {
 		if u := p.next("unsubscribed"); string(u.ID) != `null` || len(u.Patterns) != 1 {
 			t.Errorf("got %+v", u)
 		}
+		p.send(`{"unsubscribe":[],"id":2}`)
+		if u := p.next("unsubscribed"); string(u.ID) != `2` || u.Patterns == nil || len(u.Patterns) != 0 {
+			t.Errorf("got %+v, want an empty list of patterns", u)
+		}
 		f.put("app.x", `1`)
 		f.put("other", `2`)
 		if u := p.next("update"); u.Key != "other" {

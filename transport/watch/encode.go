@@ -23,7 +23,7 @@ func encode(e *core.Event) []byte {
 	if e.ID != "" {
 		b = append(append(b, `,"id":`...), e.ID...)
 	}
-	if len(e.Patterns) > 0 {
+	if len(e.Patterns) > 0 || e.Kind == core.EventUnsubscribed { // also that of nothing is answered
 		b = append(b, `,"patterns":[`...)
 		for i, p := range e.Patterns {
 			if i > 0 {

@@ -40,7 +40,7 @@ type stream struct {
 var _ session = (*stream)(nil)
 
 // serveEvents answers with a stream of events until it ends. Errors are those before the first byte.
-func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, caller core.Caller, s *core.Subscription) error {
+func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, p *place, caller core.Caller, s *core.Subscription) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	stop := context.AfterFunc(h.ctx, cancel)
@@ -67,7 +67,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, caller cor
 	}
 	e.wake()
 	h.add(e)
-	defer h.leave(e)
+	defer h.leave(p, e)
 
 	// A server's deadlines are for requests that end; send sets one for each write. Where there are none to set, none
 	// are in the way.
@@ -88,9 +88,15 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, caller cor
 			e.last(code, text)
 			return nil
 		}
-		if e.valid.over(h.o.Now()) {
+		switch e.valid.over(h.o.Now()) {
+		case "":
+		case expired:
 			e.batch = nil // gathered before, and too late now
 			e.last("token_expired", "The token has expired")
+			return nil
+		default:
+			e.batch = nil
+			e.last("unauthorized", "The token counts no longer")
 			return nil
 		}
 	}
@@ -110,7 +116,7 @@ func (e *stream) tick(now time.Time) {
 	if at, near := e.valid.warn(now); near {
 		e.watcher.Expiring(at)
 	}
-	if e.valid.over(now) || now.UnixNano() >= e.comment.Load() {
+	if e.valid.over(now) != "" || now.UnixNano() >= e.comment.Load() {
 		e.wake()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +33,8 @@ type fixture struct {
 	rights  *rights
 	client  *http.Client
 	budget  map[string]int // requests left, by principal; absent: no limit
-	failed  map[string]int // tokens that did not verify, by address
+	failed  map[string]int // failed authentications, by address
+	gone    *atomic.Bool   // whether the key is gone that tokens are signed with
 	issued  time.Time
 	mu      sync.Mutex
 }
@@ -51,7 +53,7 @@ func run(t *testing.T, o Options, test func(f *fixture)) {
 func runUnder(t *testing.T, o Options, authorizer func(t *testing.T) core.Authorizer, test func(f *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, budget: map[string]int{}, failed: map[string]int{}, issued: time.Now()}
+		f := &fixture{t: t, budget: map[string]int{}, failed: map[string]int{}, gone: &atomic.Bool{}, issued: time.Now()}
 		backend := memory.Open(memory.Options{})
 		engine, err := core.Open(t.Context(), backend, core.Options{Authorizer: authorizer(t)})
 		if err != nil {
@@ -65,7 +67,7 @@ func runUnder(t *testing.T, o Options, authorizer func(t *testing.T) core.Author
 			}
 		})
 		f.engine = engine
-		o.Authenticate, o.Verify, o.Take = f.authenticate, f.verified, f.take
+		o.Authenticate, o.Verify, o.Take, o.Await, o.Failed = f.authenticate, f.verified, f.take, f.await, f.fail
 		f.handler = New(engine, o)
 		pipes := make(listener)
 		f.pipes = pipes
@@ -104,12 +106,38 @@ func (f *fixture) verified(ctx context.Context, token, address string) (*core.Su
 	if !errors.Is(err, core.ErrUnauthenticated) {
 		return s, core.Budget{Allowed: true}, err
 	}
+	if b, err := f.await(ctx, address); err != nil {
+		return nil, b, err
+	}
+	f.fail(ctx, address)
+	return nil, core.Budget{Allowed: true, Limit: 10, Remaining: 10 - f.failures(address)}, err
+}
+
+func (f *fixture) await(_ context.Context, address string) (core.Budget, error) {
+	if f.failures(address) >= 10 {
+		return core.Budget{Limit: 10}, core.Errorf(core.ErrRateLimited, "Exceed 10 failed authentications/min")
+	}
+	return core.Budget{}, nil
+}
+
+func (f *fixture) fail(_ context.Context, address string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failed[address]++; f.failed[address] > 10 {
-		return nil, core.Budget{Limit: 10}, core.Errorf(core.ErrRateLimited, "Exceed 10 failed authentications/min")
-	}
-	return nil, core.Budget{Allowed: true, Limit: 10, Remaining: 10 - f.failed[address]}, err
+	f.failed[address]++
+}
+
+func (f *fixture) failures(address string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failed[address]
+}
+
+// rotate has the key go that tokens were signed with so far.
+func (f *fixture) rotate() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gone.Store(true)
+	f.gone = &atomic.Bool{}
 }
 
 func (f *fixture) verify(_ context.Context, token string) (*core.Subject, error) {
@@ -126,6 +154,10 @@ func (f *fixture) verify(_ context.Context, token string) (*core.Subject, error)
 		return nil, core.Errorf(core.ErrUnauthenticated, "Invalid JWT")
 	}
 	s := &core.Subject{Username: name, Expires: f.issued.Add(time.Duration(seconds) * time.Second)}
+	f.mu.Lock()
+	gone := f.gone
+	f.mu.Unlock()
+	s.Lapses = func(time.Time) bool { return gone.Load() }
 	if s.Claims = map[string]any{"exp": json.Number(lives)}; teamed {
 		s.Claims["team"] = team
 	}

@@ -46,13 +46,20 @@ type Options struct {
 	// Take counts n requests against a principal's rate limit. nil: no limit.
 	Take func(ctx context.Context, principal string, n int) core.Budget
 
+	// Await reports whether an address may open a WebSocket and bring its token in the first message: ErrRateLimited if it failed
+	// too often. Failed counts one that brought none. nil: everyone may, and nothing is counted.
+	Await  func(ctx context.Context, address string) (core.Budget, error)
+	Failed func(ctx context.Context, address string)
+
 	// Stray looks for a token where none belongs, in the query or a cookie, when none came where it does. Its error is told
 	// if it is core.ErrMalformed, and nothing else of it counts. nil: not looked for in cookies.
 	Stray func(*http.Request) error
 	// Address is where a request comes from, for policy and audit. nil: the peer's.
 	Address func(*http.Request) string
 
-	MaxConnections int              // open at one time; 0: MaxConnections
+	// MaxConnections is how many watches are open at one time; 0: MaxConnections. A tenth of it, and at least 16, may beside them
+	// wait for their token.
+	MaxConnections int
 	AllowOrigins   []string         // exact origins, beside the server's own
 	Now            func() time.Time // nil: time.Now
 	Logger         *slog.Logger     // nil: none
@@ -69,11 +76,12 @@ type Handler struct {
 
 	batches sync.Pool // *batch
 
-	mu       sync.Mutex
-	sessions map[session]struct{}
-	taken    int // places of MaxConnections
-	pacing   bool
-	closing  bool
+	mu        sync.Mutex
+	sessions  map[session]struct{}
+	watchers  int // places that are taken
+	strangers int
+	pacing    bool
+	closing   bool
 }
 
 // session is one open watch of either kind.
@@ -102,6 +110,12 @@ func New(engine *core.Engine, o Options) *Handler {
 	}
 	if o.Take == nil {
 		o.Take = func(context.Context, string, int) core.Budget { return core.Budget{Allowed: true} }
+	}
+	if o.Await == nil {
+		o.Await = func(context.Context, string) (core.Budget, error) { return core.Budget{Allowed: true}, nil }
+	}
+	if o.Failed == nil {
+		o.Failed = func(context.Context, string) {}
 	}
 	if o.Stray == nil {
 		o.Stray = func(*http.Request) error { return nil }
@@ -140,8 +154,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = checkOrigin(r, h.o.AllowOrigins)
 	}
-	if err == nil && !h.enter() {
-		err = core.Errorf(core.ErrUnavailable, "Too many watchers; try again")
+	if err == nil && subject == nil && a.min != nil {
+		err = core.Errorf(core.ErrMalformed, "%s stands beside a token in the request", wire.HeaderMinRevision)
+	}
+	var p *place
+	if err == nil {
+		p, err = h.enter(subject == nil)
 	}
 	if err != nil {
 		h.refuse(w, err)
@@ -150,27 +168,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caller := core.Caller{
 		Subject: subject, Environment: a.environment, Address: strings.Clone(h.o.Address(r)), RequestID: w.Header().Get(wire.HeaderRequestID),
 	}
-	if a.upgrade {
-		err = h.serveSocket(w, r, caller, a.subscribe)
-	} else {
-		err = h.serveEvents(w, r, caller, a.subscribe)
+	if a.min != nil {
+		err = h.engine.Reach(r.Context(), *a.min)
+	}
+	switch {
+	case err != nil:
+	case a.upgrade:
+		err = h.serveSocket(w, r, p, caller, a.subscribe)
+	default:
+		err = h.serveEvents(w, r, p, caller, a.subscribe)
 	}
 	if err != nil {
-		h.leave(nil)
+		h.leave(p, nil)
 		h.refuse(w, err)
 	}
-}
-
-// enter takes a place; leave gives it back.
-func (h *Handler) enter() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closing || h.taken >= h.o.MaxConnections {
-		return false
-	}
-	h.taken++
-	h.wg.Add(1)
-	return true
 }
 
 // add makes an open session known to the pacer and to Shutdown.
@@ -186,24 +197,6 @@ func (h *Handler) add(s session) {
 	if closing {
 		s.end(wire.CloseGoingAway, goingAway)
 	}
-}
-
-// leave gives back the place of a session, nil for one that was never added.
-func (h *Handler) leave(s session) {
-	h.mu.Lock()
-	if s != nil {
-		delete(h.sessions, s)
-	}
-	h.taken--
-	h.mu.Unlock()
-	h.wg.Done()
-}
-
-// Connections returns how many watches are open.
-func (h *Handler) Connections() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.taken
 }
 
 const goingAway = "server is going away"

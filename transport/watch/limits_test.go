@@ -118,8 +118,7 @@ func TestWatchOverTheRateLimitIs429(t *testing.T) {
 
 func TestConnectionsBeyondTheLimitAre503(t *testing.T) {
 	run(t, Options{MaxConnections: 2}, func(f *fixture) {
-		p := f.open("", "alice")
-		q, _ := f.dial("", nil) // one that has not said who it is counts too
+		p, q := f.open("", "alice"), f.open("", "bob")
 		_, res := f.dial("", bearer("alice"))
 		f.problem(res, 503)
 		if res.Header.Get("Retry-After") == "" {

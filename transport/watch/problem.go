@@ -21,6 +21,13 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	header := w.Header()
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Cache-Control", "no-store")
+	switch {
+	case errors.Is(err, errVersion):
+		header.Set("Sec-WebSocket-Version", "13")
+	case errors.Is(err, errOldHTTP):
+		p.Type, p.Status, p.Title, p.Error = "about:blank", http.StatusUpgradeRequired, "Upgrade Required", "Upgrade Required"
+		header.Set("Upgrade", "websocket")
+	}
 	switch p.Status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")

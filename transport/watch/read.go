@@ -114,13 +114,16 @@ func (c *conn) login(token string) bool {
 		c.end(wire.CloseToken, "the first message must bring a token")
 		return false
 	}
+	c.token.Store(true)
 	subject, _, err := c.h.o.Verify(ctx, token, c.reader.caller.Address)
 	if err == nil {
 		if budget := c.h.o.Take(ctx, subject.Username, 2); !budget.Allowed {
 			c.end(wire.CloseRate, reasonOf(exceeded(budget)))
 			return false
 		}
-		err = c.open(ctx, subject)
+		if err = c.h.identify(c.place); err == nil {
+			err = c.open(ctx, subject)
+		}
 	}
 	if err != nil {
 		c.h.fail(c.id, err)

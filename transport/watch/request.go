@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"encoding/base64"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ type asked struct {
 	environment string
 	subscribe   *core.Subscription // on the URL; nil: none
 	upgrade     bool               // to a WebSocket, else text/event-stream
+	min         *core.Position     // the node must have come so far before the watch begins; nil: not asked
 }
 
 // parseRequest reads the request line and headers strictly: a parameter that is unknown, repeated or not valid is refused
@@ -30,6 +32,9 @@ func parseRequest(r *http.Request) (asked, error) {
 		return a, err
 	}
 	if a.subscribe, err = parseSubscription(query); err != nil {
+		return a, err
+	}
+	if a.min, err = minRevision(r.Header); err != nil {
 		return a, err
 	}
 	switch {
@@ -57,13 +62,38 @@ func isUpgrade(r *http.Request) bool {
 
 // checkUpgrade refuses handshakes that the WebSocket library would refuse without a problem document.
 func checkUpgrade(r *http.Request) error {
+	if !r.ProtoAtLeast(1, 1) {
+		return errOldHTTP
+	}
 	if r.Header.Get("Sec-WebSocket-Version") != "13" {
-		return core.Errorf(core.ErrMalformed, "Sec-WebSocket-Version must be 13")
+		return errVersion
 	}
-	if keys := r.Header.Values("Sec-WebSocket-Key"); len(keys) != 1 || len(strings.TrimSpace(keys[0])) != 24 {
-		return core.Errorf(core.ErrMalformed, "Sec-WebSocket-Key must be 16 bytes in base64")
+	keys := r.Header.Values("Sec-WebSocket-Key")
+	if len(keys) == 1 {
+		if key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0])); err == nil && len(key) == 16 {
+			return nil
+		}
 	}
-	return nil
+	return core.Errorf(core.ErrMalformed, "Sec-WebSocket-Key must be 16 bytes in base64")
+}
+
+// The refusals to which RFC 6455 (sections 4.2.2 and 4.4) gives a header that says how it would go; refuse sets it.
+var (
+	errOldHTTP = core.Errorf(core.ErrMalformed, "A WebSocket takes HTTP/1.1")
+	errVersion = core.Errorf(core.ErrMalformed, "Sec-WebSocket-Version must be 13")
+)
+
+// minRevision is the revision that the client knows of already.
+func minRevision(h http.Header) (*core.Position, error) {
+	values := h.Values(wire.HeaderMinRevision)
+	if len(values) == 0 {
+		return nil, nil
+	}
+	p, err := core.ParsePosition(strings.Clone(values[0]))
+	if err != nil || len(values) > 1 {
+		return nil, core.Errorf(core.ErrMalformed, "%s is not a revision that this server gave out", wire.HeaderMinRevision)
+	}
+	return &p, nil
 }
 
 // environment is the query's, else a header's, else the default.

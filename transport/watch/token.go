@@ -26,7 +26,11 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (*core.Su
 		if err := h.o.Stray(r); errors.Is(err, core.ErrMalformed) {
 			return nil, err
 		}
-		return nil, nil
+		budget, err := h.o.Await(r.Context(), h.o.Address(r))
+		if err != nil {
+			tellBudget(w.Header(), budget)
+		}
+		return nil, err
 	}
 	subject, budget, err := h.o.Authenticate(r)
 	tellBudget(w.Header(), budget)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -64,6 +65,93 @@ func TestRequestThatIsNoWatchIsRefused(t *testing.T) {
 		f.problem(res, 405)
 		if res.Header.Get("Allow") != "GET" {
 			t.Errorf("Allow is %q", res.Header.Get("Allow"))
+		}
+	})
+}
+
+func TestHandshakeThatCannotBeIsAnsweredByWhatCan(t *testing.T) {
+	run(t, Options{}, func(f *fixture) {
+		for _, c := range []struct {
+			proto, version, key string
+			status              int
+			name, value         string
+		}{
+			{"1.0", "13", "dGhlIHNhbXBsZSBub25jZQ==", 426, "Upgrade", "websocket"},
+			{"1.1", "12", "dGhlIHNhbXBsZSBub25jZQ==", 400, "Sec-WebSocket-Version", "13"},
+			{"1.1", "", "dGhlIHNhbXBsZSBub25jZQ==", 400, "Sec-WebSocket-Version", "13"},
+			{"1.1", "13", "dGhlIHNhbXBsZSBub25jZ!==", 400, "Upgrade", ""},
+		} {
+			for _, token := range []string{"Authorization: Bearer alice\r\n", ""} {
+				conn, err := f.pipes.dial(context.Background())
+				if err != nil {
+					t.Fatal(err)
+				}
+				request := "GET /watch HTTP/" + c.proto + "\r\nHost: dynconfig.test\r\n" + token + "Connection: Upgrade\r\nUpgrade: websocket\r\n" +
+					"Sec-WebSocket-Version: " + c.version + "\r\nSec-WebSocket-Key: " + c.key + "\r\n\r\n"
+				if _, err := conn.Write([]byte(request)); err != nil {
+					t.Fatal(err)
+				}
+				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.problem(res, c.status)
+				if got := res.Header.Get(c.name); got != c.value {
+					t.Errorf("%+v: %s is %q", c, c.name, got)
+				}
+				_ = conn.Close()
+			}
+		}
+	})
+}
+
+func TestWatchBeginsNoEarlierThanTheRevisionThatTheClientKnows(t *testing.T) {
+	run(t, Options{}, func(f *fixture) {
+		f.put("a", `1`)
+		p := f.open("?subscribe=a&snapshot=true", "alice")
+		defer p.bye()
+		epoch, _, _ := strings.Cut(p.until("bookmark").Revision, ":")
+		known := func(revision string, pairs ...string) http.Header {
+			return header(append([]string{"Authorization", "Bearer alice", "X-DynConfig-Min-Revision", revision}, pairs...)...)
+		}
+		q, _ := f.dial("?subscribe=a", known(epoch+":1"))
+		q.next("subscribed")
+		q.bye()
+		for _, pairs := range [][]string{nil, {"Accept", "text/event-stream"}} {
+			for revision, status := range map[string]int{"x": 400, "1": 400, "another:1": 410, epoch + ":7": 503} {
+				begin := time.Now()
+				if pairs != nil {
+					f.problem(f.get("?subscribe=a", known(revision, pairs...)), status)
+				} else {
+					_, res := f.dial("?subscribe=a", known(revision))
+					f.problem(res, status)
+				}
+				if d := time.Since(begin); status == 503 && d != 5*time.Second {
+					t.Errorf("503 after %v", d)
+				}
+			}
+		}
+		_, res := f.dial("", known(epoch+":1", "X-DynConfig-Min-Revision", epoch+":1"))
+		f.problem(res, 400)
+		_, res = f.dial("", header("X-DynConfig-Min-Revision", epoch+":1"))
+		f.problem(res, 400)
+
+		begin := time.Now()
+		go func() {
+			time.Sleep(3 * time.Second)
+			f.put("a", `2`)
+		}()
+		late, _ := f.dial("?subscribe=a&snapshot=true", known(epoch+":2"))
+		defer late.bye()
+		if d := time.Since(begin); d != 3*time.Second {
+			t.Errorf("let in after %v", d)
+		}
+		late.next("subscribed")
+		if u := late.next("update"); string(u.Value) != `2` {
+			t.Errorf("got %+v", u)
+		}
+		if n := f.handler.Connections(); n != 2 {
+			t.Errorf("%d connections: those that were refused keep their places", n)
 		}
 	})
 }
