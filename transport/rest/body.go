@@ -28,10 +28,10 @@ func (c *call) body(most int64) ([]byte, error) {
 	if c.r.ContentLength > most {
 		return nil, tooLarge
 	}
-	rc := http.NewResponseController(c.w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTime)) // without it the server's own limits hold
 	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, most))
-	_ = rc.SetReadDeadline(time.Time{})
+	if err == nil {
+		c.bodyBy(time.Time{})
+	}
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
@@ -41,6 +41,9 @@ func (c *call) body(most int64) ([]byte, error) {
 	}
 	return text, nil
 }
+
+// bodyBy sets until when the body must have arrived; zero: it has. A connection that cannot has limits of its own.
+func (c *call) bodyBy(at time.Time) { _ = http.NewResponseController(c.w).SetReadDeadline(at) }
 
 func checkType(h http.Header) error {
 	if e := h.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {

@@ -4,13 +4,53 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dynconfig/dynconfig/transport/rest"
 )
+
+// timed is a ResponseWriter that remembers until when the rest of the request must have come.
+type timed struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (w *timed) SetReadDeadline(at time.Time) error {
+	w.until = at
+	return nil
+}
+
+func TestABodyThatNeverComesWholeIsNotWaitedForWithoutEnd(t *testing.T) {
+	s := start(t, nil, nil)
+	for _, c := range []struct {
+		name, token, method string
+		body                io.Reader
+		status              int
+		waits               bool // for what is left of the body, once it is answered
+	}{
+		{"whole", "admin-user", "PUT", strings.NewReader(`{"value":1}`), 201, false},
+		{"none", "admin-user", "GET", http.NoBody, 200, false},
+		{"broken off", "admin-user", "PUT", iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(`{"value":1}`))), 400, true},
+		{"unwanted", "admin-user", "DELETE", iotest.OneByteReader(strings.NewReader(`{}`)), 204, true},
+		{"of a stranger", "", "PUT", iotest.OneByteReader(strings.NewReader(`{"value":1}`)), 401, true},
+	} {
+		r := httptest.NewRequest(c.method, "/keys/k", c.body)
+		if c.token != "" {
+			r.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		w := &timed{ResponseRecorder: httptest.NewRecorder()}
+		began := time.Now()
+		if s.rest.ServeHTTP(w, r); w.Code != c.status || w.until.After(began) != c.waits {
+			t.Errorf("%s: answered %d, and waits until %v", c.name, w.Code, w.until)
+		}
+	}
+}
 
 func TestBodiesAreReadStrictly(t *testing.T) {
 	s := start(t, nil, nil)

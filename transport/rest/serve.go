@@ -18,6 +18,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := &call{s: s, w: w, r: r, id: requestID(r)}
 	w.Header()["X-Request-Id"] = []string{c.id}
+	if r.ContentLength != 0 { // net/http reads what is left of a body before it answers, also where nobody wanted it
+		c.bodyBy(began.Add(bodyTime))
+	}
 	rt, param := s.routes.find(r.URL.EscapedPath())
 	c.param = param
 	if rt != nil {
