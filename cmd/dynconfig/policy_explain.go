@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,11 +20,11 @@ func policyExplainCommand() *cobra.Command {
 	var claims []string
 	var exit bool
 	c := &cobra.Command{
-		Use: "explain ACTION KEY", Short: "Say whether something is allowed, and why", ValidArgsFunction: actionArguments,
-		Args: arguments(2, "an ACTION and a KEY"),
+		Use: "explain ACTION [KEY]", Short: "Say whether something is allowed, and why", ValidArgsFunction: actionArguments,
+		Args: itemArguments(&kind),
 		Long: `Say whether something is allowed, by which rule and which line of a list; or what would have to change.
 Everybody may ask about himself, admins of an item about others. An ACTION is read, list, watch, create, write, delete or
-admin. The exit code is 0 whatever the answer; with --exit-code it is 4 for a denial.`,
+admin. The kinds environment, policy and audit need no KEY. The exit code is 0 whatever the answer; with --exit-code it is 4 for a denial.`,
 		Example: `  dynconfig policy explain read app.ui.theme
   dynconfig policy explain --as service:pay --claim team=pay write app.ui.theme
   dynconfig policy explain --as alice admin app --kind namespace`,
@@ -32,7 +33,7 @@ admin. The exit code is 0 whatever the answer; with --exit-code it is 4 for a de
 			if err != nil {
 				return err
 			}
-			q := client.Question{Action: args[0], Key: args[1], Kind: kind}
+			q := questionOf(args, kind)
 			if q.Subject, err = asker(as, claims); err != nil {
 				return err
 			}
@@ -72,6 +73,26 @@ func kindWords() []string {
 
 func actionWords() []string {
 	return []string{"read", "list", "watch", "create", "write", "delete", "admin"}
+}
+
+// itemArguments demands an ACTION and a KEY, which is left out where the kind says enough.
+func itemArguments(kind *string) cobra.PositionalArgs {
+	both, one := arguments(2, "an ACTION and a KEY"), []string{"environment", "policy", "audit"}
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1 && slices.Contains(one, *kind) {
+			return nil
+		}
+		return both(c, args)
+	}
+}
+
+// questionOf is what the arguments ask.
+func questionOf(args []string, kind string) client.Question {
+	q := client.Question{Action: args[0], Kind: kind}
+	if len(args) > 1 {
+		q.Key = args[1]
+	}
+	return q
 }
 
 // complete offers words for a flag.

@@ -4,15 +4,13 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/dynconfig/dynconfig/client"
 )
 
 func policyWhoCanCommand() *cobra.Command {
 	var n connection
 	var kind string
 	c := &cobra.Command{
-		Use: "who-can ACTION KEY", Short: "List who may do something", ValidArgsFunction: actionArguments, Args: arguments(2, "an ACTION and a KEY"),
+		Use: "who-can ACTION [KEY]", Short: "List who may do something", ValidArgsFunction: actionArguments, Args: itemArguments(&kind),
 		Long:    `List the principals, and patterns of them, that the policy allows something, for admins of the item.`,
 		Example: "  dynconfig policy who-can read app.ui.theme",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -20,7 +18,7 @@ func policyWhoCanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			who, err := cl.WhoCan(c.Context(), client.Question{Action: args[0], Key: args[1], Kind: kind})
+			who, err := cl.WhoCan(c.Context(), questionOf(args, kind))
 			if err != nil {
 				return err
 			}
