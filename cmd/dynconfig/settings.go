@@ -91,7 +91,7 @@ func (s *Settings) table() []setting {
 		{"listen", "", "127.0.0.1:8080", "address to serve on, host:port", address(&s.Listen)},
 		{"tls-cert", "", "", "PEM file of the certificate chain; TLS 1.3 is then served", text(&s.TLSCert)},
 		{"tls-key", "", "", "PEM file of the certificate's key", text(&s.TLSKey)},
-		{"max-connections", "", "10000", "watchers at one time", whole(&s.MaxConnections, 1, 10_000_000)},
+		{"max-connections", "", "10000", "watchers at one time; a tenth of it, at least 16, may beside them wait for their token", whole(&s.MaxConnections, 1, 10_000_000)},
 		{"allow-origin", "", "", "origins, beside its own, whose pages may watch", list(&s.AllowOrigins)},
 		{"trusted-proxy", "", "", "networks whose X-Forwarded-For is believed", list(&s.TrustedProxies)},
 		{"hide-denied", "", "false", "answer a denied read as if the key did not exist", yes(&s.HideDenied)},

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/wire"
 )
 
 const watchAbout = `Upgrades to a WebSocket; with ` + "`Accept: text/event-stream`" + ` it is a stream of server-sent events.
@@ -45,7 +46,7 @@ func (s *Server) watchOperations() []*operation {
 		param("every", "End rather than leave changes out for a slow reader.", &huma.Schema{Type: "boolean"}, true),
 		{Name: "Last-Event-ID", In: "header", Description: "As `since_revision`, and wins over the URL.", Schema: text(), Example: "k3v9x2p7:417"},
 	}
-	for _, p := range environmentParams() {
+	for _, p := range append(environmentParams(), minRevision()) {
 		ps = append(ps, &p.Param)
 	}
 	return []*operation{{
@@ -60,8 +61,12 @@ func (s *Server) watchOperations() []*operation {
 					`data: {"event":"update","key":"app.ui.theme","version":4,"value":true,"revision":"k3v9x2p7:418"}`, "", "",
 				}, "\n"),
 			},
+			{
+				status: 426, about: "HTTP/1.0 has no WebSocket.", media: "application/problem+json", shape: wire.Problem{},
+				example: `{"type":"about:blank","title":"Upgrade Required","status":426,"detail":"A WebSocket takes HTTP/1.1","error":"Upgrade Required","message":"A WebSocket takes HTTP/1.1"}`,
+			},
 		},
-		errors: []error{core.ErrForbidden, core.ErrNotFound},
+		errors: []error{core.ErrForbidden, core.ErrNotFound, core.ErrCompacted},
 	}}
 }
 
