@@ -173,6 +173,8 @@ func TestRefusalsComeInOrder(t *testing.T) {
 	want(t, err, core.ErrPrecondition)
 	_, err = w.Write(w.ctx, as("root"), core.Request{Writes: []core.Write{put("system.config.x", "1")}})
 	want(t, err, core.ErrInvalid)
+	_, err = w.Write(w.ctx, as("root"), core.Request{Writes: []core.Write{{Op: core.WritePatch, Kind: core.KindKey, Name: "system.config.x", Value: []byte("1")}}})
+	want(t, err, core.ErrNotFound)
 	_, err = w.Write(w.ctx, as("root"), core.Request{Writes: []core.Write{put("big", `"`+strings.Repeat("x", core.MaxValue)+`"`)}})
 	want(t, err, core.ErrTooLarge)
 	c := as("root")

@@ -58,7 +58,7 @@ func (w *Write) check() error {
 	if err := checkItemName(w.Kind, w.Name); err != nil {
 		return err
 	}
-	if w.Kind == KindKey && strings.HasPrefix(w.Name, TopicsPrefix) && (w.Op == WritePut || w.Op == WritePatch) {
+	if w.Kind == KindKey && strings.HasPrefix(w.Name, TopicsPrefix) && w.Op == WritePut { // what is not there cannot be patched either
 		reason := "keys under " + TopicsPrefix + " are topics and cannot be created"
 		return &Error{Kind: ErrInvalid, Detail: "Key is not valid: " + reason, Fields: []FieldError{{Path: "key", Reason: reason}}}
 	}
