@@ -56,7 +56,7 @@ const startTime = time.Minute
 // Closing the backend stops the server.
 func Open(ctx context.Context, dir string, o Options) (*core.Backend, error) {
 	o = withDefaults(o)
-	unlock, err := lock(dir)
+	unlock, err := Lock(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +86,9 @@ func withDefaults(o Options) Options {
 	return o
 }
 
-// lock makes the directory and takes it for this process. etcd has a lock of its own, at which a second process would
-// hang rather than fail.
-func lock(dir string) (unlock func(), err error) {
+// Lock makes a data directory and takes it for this process, as Open does: for servers that keep their records in one, and
+// their data elsewhere. etcd has a lock of its own, at which a second process would hang rather than fail.
+func Lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, unwritable(dir, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dynconfig/dynconfig/backends/embedded"
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/observability"
 	"github.com/dynconfig/dynconfig/policy/authoring"
@@ -94,6 +95,11 @@ func openServer(ctx context.Context, s Settings, logger *slog.Logger) (_ *Server
 		return nil, err
 	}
 	server.backend = backend
+	if s.Backend != "embedded" { // which has taken it
+		if server.unlock, err = embedded.Lock(s.DataDir); err != nil {
+			return nil, err
+		}
+	}
 	if backend.Audit == nil {
 		if server.audit, err = openAudit(s.DataDir, logger); err != nil {
 			return nil, err

@@ -28,6 +28,7 @@ type Server struct {
 	settings Settings
 	log      *slog.Logger
 	listener net.Listener
+	unlock   func() // the data directory; nil where the backend does
 	tracing  *observability.Tracing
 	audit    *observability.Audit // nil where the backend keeps its own
 	decided  *observability.DecisionLog
@@ -123,6 +124,9 @@ func (s *Server) close() {
 	if s.decided != nil {
 		_ = s.records.Flush() // what cannot be written, Close tells
 		s.complain("decision log", s.decided.Close())
+	}
+	if s.unlock != nil {
+		s.unlock()
 	}
 	if s.tracing != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), exportTime)

@@ -132,14 +132,20 @@ func newcomersSession(t *testing.T, flags ...string) {
 
 func TestASecondProcessOnTheSameDataIsToldAtOnce(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	startProcess(t, dir)
-	var exit *exec.ExitError
-	_, err := command(dir, "serve", "--listen", "127.0.0.1:0").Output()
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		t.Fatalf("ended with %v, want exit code 1", err)
-	}
-	if got, want := string(exit.Stderr), "dynconfig: Data directory ./data is in use by another process\n"; got != want {
-		t.Errorf("it says %q, want %q", got, want)
+	for _, backend := range []string{"embedded", "memory"} { // one that keeps its data there, and one only its records
+		dir := t.TempDir()
+		first := startProcess(t, dir, "--backend", backend)
+		var exit *exec.ExitError
+		_, err := command(dir, "serve", "--listen", "127.0.0.1:0", "--backend", backend, "--log-level", "error").Output()
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			t.Fatalf("%s: ended with %v, want exit code 1", backend, err)
+		}
+		if got, want := string(exit.Stderr), "dynconfig: Data directory ./data is in use by another process\n"; got != want {
+			t.Errorf("%s: it says %q, want %q", backend, got, want)
+		}
+		first.end(syscall.SIGKILL)
+		if code := startProcess(t, dir, "--backend", backend).end(syscall.SIGTERM); code != 0 {
+			t.Errorf("%s: after the first was killed the next ends with exit code %d", backend, code)
+		}
 	}
 }
