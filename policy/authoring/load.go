@@ -38,7 +38,7 @@ func (m *Manager) fromSource(ctx context.Context) error {
 	if now := m.authorizer.Set(); set.Revision == now.Revision && m.authorizer.Digest(set) == m.authorizer.Digest(now) {
 		return nil
 	}
-	if m.refused.is(set) {
+	if m.stillRefused() && m.refused.is(set) {
 		return m.refused.err
 	}
 	verdict, _, err := preflight(ctx, m.authorizer, m.sandbox, set, nil)
@@ -52,17 +52,23 @@ func (m *Manager) fromSource(ctx context.Context) error {
 type refusal struct {
 	set policy.Set
 	err error
+	at  time.Time
 }
+
+// refusedFor is how long a refused set is not tried again. It may do then, if it reads the time, or if a check of it was late.
+const refusedFor = time.Minute
+
+func (m *Manager) stillRefused() bool { return m.now().Sub(m.refused.at) < refusedFor }
 
 // is reports whether a set is the refused one. A source may give another the same revision.
 func (r *refusal) is(set policy.Set) bool {
-	return r.err != nil && r.set.Revision == set.Revision && maps.Equal(r.set.Modules, set.Modules) && reflect.DeepEqual(r.set.Data, set.Data)
+	return r.set.Revision == set.Revision && maps.Equal(r.set.Modules, set.Modules) && reflect.DeepEqual(r.set.Data, set.Data)
 }
 
 // refuse remembers what is wrong with a set, if it will be at the next time, too.
 func (m *Manager) refuse(set policy.Set, err error) error {
 	if errors.Is(err, core.ErrInvalid) || errors.Is(err, core.ErrTooLarge) {
-		m.refused = refusal{set, err}
+		m.refused = refusal{set, err, m.now()}
 	}
 	return err
 }
@@ -90,7 +96,7 @@ func (m *Manager) fromStore(ctx context.Context) error {
 	if h.version == 0 {
 		return m.adoptShipped(ctx)
 	}
-	if m.refused.err != nil && h.revision == m.refused.set.Revision {
+	if m.stillRefused() && h.revision == m.refused.set.Revision {
 		return m.refused.err
 	}
 	set, err := h.load()

@@ -2,6 +2,7 @@ package authoring_test
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,26 @@ func TestASourceThatFailsLeavesTheLastGoodSetAndShows(t *testing.T) {
 			if is := a.state(t); is.LastError != "" || a.Health() != core.Healthy {
 				t.Errorf("after %s: it is %s, %+v", name, a.Health(), is)
 			}
+		}
+	})
+}
+
+func TestASetThatWasRefusedIsTriedAgainAfterAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		s.hold("good", without("delete"), nil)
+		a := deploy().start(t, s.options())
+		begins := strconv.FormatInt(time.Now().Add(90*time.Second).UnixNano(), 10)
+		s.hold("later", wire.PolicySet{Modules: map[string]string{"a.rego": `package dynconfig.authz
+decision := data.dynconfig.acl.decision if time.now_ns() >= ` + begins + `
+`}}, nil)
+		time.Sleep(89 * time.Second)
+		if is := a.state(t); is.Revision != "good" || is.LastError == "" {
+			t.Errorf("before its time it is %+v", is)
+		}
+		time.Sleep(2 * time.Minute)
+		if is := a.state(t); is.Revision != "later" || is.LastError != "" {
+			t.Errorf("in its time it is %+v", is)
 		}
 	})
 }
