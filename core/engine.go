@@ -114,13 +114,14 @@ const catchUps = 4
 func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) {
 	o = o.withDefaults(b)
 	e := &Engine{
-		store: b.Store, bus: b.Bus, limits: b.Limits, options: o, log: o.Logger,
+		bus: b.Bus, limits: b.Limits, options: o, log: o.Logger,
 		now:     func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) },
 		readers: make(chan struct{}, catchUps),
 	}
+	e.store = &bounded{Store: b.Store, engine: e}
 	e.expiry = newExpiry(e)
 	e.index = newIndex(e.expiry.note)
-	e.values = &values{store: b.Store, cache: b.Cache, epoch: e.Epoch, limit: o.CacheBytes}
+	e.values = &values{store: e.store, cache: b.Cache, epoch: e.Epoch, limit: o.CacheBytes}
 	e.tail = newTail(b, e)
 	status, err := e.store.Status(ctx)
 	if err != nil {
@@ -239,32 +240,17 @@ func (e *Engine) environment(ctx context.Context, name string) (EnvID, error) {
 
 // sync brings this node up to every commit acknowledged before the call.
 func (e *Engine) sync(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.within(storeTimeout))
 	defer cancel()
+	asked := e.now()
 	rev, err := e.store.Sync(ctx)
 	if err == nil {
 		err = e.tail.wait(ctx, rev)
 	}
+	if err == nil {
+		e.tail.hear(asked)
+	}
 	return inTime(err)
-}
-
-// staleAfter is how old a view may be without being called stale.
-const staleAfter = 2 * time.Second
-
-// stale returns for how long this node has not heard of a shared store, if that is long enough to tell; beyond MaxStale it
-// is an error.
-func (e *Engine) stale() (time.Duration, error) {
-	if !e.limits.Shared {
-		return 0, nil
-	}
-	switch silence := e.tail.silence(); {
-	case silence <= staleAfter:
-		return 0, nil
-	case silence > e.options.MaxStale:
-		return 0, &Error{Kind: ErrUnavailable, Detail: "The store is away; try again", Retry: time.Second}
-	default:
-		return silence, nil
-	}
 }
 
 // Reach waits until this node has applied a position, at most MinRevisionWait.

@@ -44,6 +44,7 @@ type Error struct {
 	Detail string // public
 	Fields []FieldError
 	Retry  time.Duration // when to try again; 0: not said
+	Stale  time.Duration // of a read: for how long the store had been away; 0: it was not
 	Cause  error         // private: never shown to a caller
 	// RequestID is what a server calls the request that it answered so; "" where no server did. Its admins find more by it.
 	RequestID string

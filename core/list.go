@@ -33,6 +33,12 @@ func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) 
 	if f, err = f.checked(&c); err != nil {
 		return Listing{}, err
 	}
+	l, stale, err := ofView(e, func() (Listing, error) { return e.list(ctx, c, env, f) })
+	l.Stale = stale
+	return l, err
+}
+
+func (e *Engine) list(ctx context.Context, c Caller, env EnvID, f Filter) (Listing, error) {
 	if _, err := e.require(ctx, &c, Access{
 		Action: ActionList, Kind: f.Kind, Key: f.Namespace, Exists: true, Operation: "list",
 		Chain: e.index.chainOf(env, f.Kind, f.Namespace),
@@ -40,9 +46,6 @@ func (e *Engine) List(ctx context.Context, c Caller, f Filter) (Listing, error) 
 		return Listing{}, err
 	}
 	l := Listing{Names: []string{}, Position: e.Head()}
-	if l.Stale, err = e.stale(); err != nil {
-		return Listing{}, err
-	}
 	over, stop := patience()
 	defer stop()
 	shown, seen, err := e.page(ctx, &c, env, f, over, &l)
@@ -305,15 +308,17 @@ func (e *Engine) GetMany(ctx context.Context, c Caller, kind Kind, names []strin
 		keys[i] = MakeKey(env, kind, name)
 	}
 	slices.Sort(keys)
-	keys = slices.Compact(keys)
+	l, stale, err := ofView(e, func() (Listing, error) { return e.many(ctx, c, env, kind, slices.Compact(keys)) })
+	l.Stale = stale
+	return l, err
+}
+
+func (e *Engine) many(ctx context.Context, c Caller, env EnvID, kind Kind, keys []Key) (Listing, error) {
 	entries, at, err := e.entries(ctx, keys)
 	if err != nil {
 		return Listing{}, err
 	}
 	l := Listing{Names: []string{}, Items: []Item{}, Position: Position{Epoch: e.Epoch(), Revision: at}}
-	if l.Stale, err = e.stale(); err != nil {
-		return Listing{}, err
-	}
 	size := 0
 	for _, entry := range entries {
 		_, _, name, _ := entry.Key.Split()

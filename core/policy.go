@@ -76,7 +76,7 @@ func (e *Engine) RevertPolicy(ctx context.Context, w PolicyWrite) (Entry, error)
 const serverName = "dynconfig"
 
 func (e *Engine) storePolicy(ctx context.Context, author string, w PolicyWrite, c *Caller) (Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeFor)
+	ctx, cancel := context.WithTimeout(ctx, e.within(writeFor))
 	defer cancel()
 	set := MakeKey(SystemEnv, KindPolicy, PolicySet)
 	txn := Txn{
@@ -147,9 +147,15 @@ func (e *Engine) Question(ctx context.Context, c Caller, action Action, kind Kin
 		Action: action, Kind: kind, Environment: c.Environment, Key: name, Exists: true, Operation: operation,
 		Address: c.Address, Time: e.now(), Request: c.RequestID,
 	}
-	switch {
-	case kind == KindEnvironment, kind == KindPolicy, kind == KindAudit && name == "":
+	if kind == KindEnvironment || kind == KindPolicy || kind == KindAudit && name == "" {
 		return ask, nil
+	}
+	if e.limits.Shared {
+		if err := e.sync(ctx); err != nil {
+			return Access{}, err
+		}
+	}
+	switch {
 	case action == ActionList || action == ActionWatch:
 		ask.Chain = e.index.chainOf(env, kind, name)
 		return ask, nil
@@ -160,11 +166,6 @@ func (e *Engine) Question(ctx context.Context, c Caller, action Action, kind Kin
 	}
 	if err != nil {
 		return Access{}, err
-	}
-	if e.limits.Shared {
-		if err := e.sync(ctx); err != nil {
-			return Access{}, err
-		}
 	}
 	item := kind
 	if kind == KindAudit {

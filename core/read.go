@@ -28,20 +28,20 @@ func (e *Engine) Get(ctx context.Context, c Caller, r Read) (Item, error) {
 	if r.Op == "" {
 		r.Op = "get"
 	}
-	get := e.get
 	if r.Wait > 0 {
-		get = e.held
+		return e.held(ctx, c, env, r)
 	}
-	item, err := get(ctx, c, env, r)
-	if err != nil {
-		return Item{}, err
-	}
-	item.Stale, err = e.stale()
+	return e.get(ctx, c, env, r)
+}
+
+// get reads an item as this node knows it now. Item.Stale is there beside an error, too.
+func (e *Engine) get(ctx context.Context, c Caller, env EnvID, r Read) (Item, error) {
+	item, stale, err := ofView(e, func() (Item, error) { return e.look(ctx, c, env, r) })
+	item.Stale = stale
 	return item, err
 }
 
-// get reads an item as this node knows it now.
-func (e *Engine) get(ctx context.Context, c Caller, env EnvID, r Read) (Item, error) {
+func (e *Engine) look(ctx context.Context, c Caller, env EnvID, r Read) (Item, error) {
 	for {
 		it, chain := e.index.view(env, r.Kind, r.Name)
 		if !it.live(e.now()) {
@@ -111,7 +111,7 @@ func (e *Engine) held(ctx context.Context, c Caller, env EnvID, r Read) (Item, e
 		}
 		there := err == nil
 		if r.Hide && errors.Is(err, ErrForbidden) {
-			r.denied, err = true, absent(r.Kind)
+			r.denied, err = true, aged(absent(r.Kind), item.Stale)
 		}
 		switch {
 		case there && !item.NotModified:
@@ -125,7 +125,7 @@ func (e *Engine) held(ctx context.Context, c Caller, env EnvID, r Read) (Item, e
 			if there {
 				return item, nil
 			}
-			return Item{Name: r.Name, NotModified: true}, nil
+			return Item{Name: r.Name, NotModified: true, Stale: item.Stale}, nil
 		}
 		wasThere = there
 		select {

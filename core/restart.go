@@ -63,6 +63,9 @@ func (w *Watcher) startOver(patterns []Pattern, at Revision) {
 // restart starts over, at the place that the hub has dispatched to, with everything that is followed or only with what was
 // ruled anew; what the log brought for the rest comes before it. The stream ends if its subject may watch that no longer.
 func (w *Watcher) restart(ctx context.Context, everything bool) error {
+	if _, err := w.engine.stale(); err != nil {
+		return err
+	}
 	h := w.engine.hub
 	h.mu.Lock()
 	w.mu.Lock()

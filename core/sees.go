@@ -9,11 +9,14 @@ func (e *Engine) Sees(ctx context.Context, c Caller, kind Kind, name string) (bo
 	if err != nil {
 		return false, err
 	}
-	it, chain := e.index.view(env, kind, name)
-	if !it.live(e.now()) {
-		return false, nil
-	}
-	return e.may(ctx, &c, Access{
-		Action: ActionRead, Kind: kind, Key: name, Exists: true, ACL: it.acl, Chain: chain, Operation: "get",
+	sees, _, err := ofView(e, func() (bool, error) {
+		it, chain := e.index.view(env, kind, name)
+		if !it.live(e.now()) {
+			return false, nil
+		}
+		return e.may(ctx, &c, Access{
+			Action: ActionRead, Kind: kind, Key: name, Exists: true, ACL: it.acl, Chain: chain, Operation: "get",
+		})
 	})
+	return sees, err
 }

@@ -54,13 +54,17 @@ func (w *Watcher) subscribe(ctx context.Context, s Subscription) error {
 		w.out = append(w.out, *fault)
 		return nil
 	}
+	stale, err := w.engine.stale()
+	if err != nil {
+		return err
+	}
 	w.engine.hub.govern()
 	if w.mu.Lock(); len(w.follows) == 0 { // there is nothing to forget; what is decided from here on counts
 		w.anew.Store(false)
 	}
 	w.mu.Unlock()
 	if err := w.mayWatch(ctx, st.patterns); err != nil {
-		return err
+		return aged(err, stale)
 	}
 	if st.resume {
 		if err := w.reachable(ctx, &st); err != nil {
@@ -152,7 +156,7 @@ func (w *Watcher) reachable(ctx context.Context, st *start) error {
 		return nil
 	}
 	if st.from.Revision > e.tail.head() {
-		ctx, cancel := context.WithTimeout(ctx, reachWait)
+		ctx, cancel := context.WithTimeout(ctx, e.within(reachWait))
 		defer cancel()
 		head, err := e.store.Sync(ctx)
 		if err != nil {

@@ -20,11 +20,7 @@ func (e *Engine) Write(ctx context.Context, c Caller, r Request) (Result, error)
 	if err := e.checkRequest(r); err != nil {
 		return Result{}, err
 	}
-	within := writeFor
-	if e.tail.away.Load() {
-		within = awayFor
-	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, e.within(writeFor))
 	defer cancel()
 	write := e.write
 	if r.Idempotency != "" {
@@ -34,20 +30,8 @@ func (e *Engine) Write(ctx context.Context, c Caller, r Request) (Result, error)
 	return res, inTime(err)
 }
 
-// A write is given up after writeFor, and sooner where the store was away already when it came: whoever waits for a store
-// that is not there shall hear so. Its outcome is unknown then.
-const (
-	writeFor = 10 * time.Second
-	awayFor  = 2 * time.Second
-)
-
-// inTime says of a time limit that the server set itself what it means to the caller.
-func inTime(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) && KindOf(err) == ErrInternal { //nolint:errorlint // KindOf returns the sentinel itself
-		return (&Error{Kind: ErrUnavailable, Detail: "The store does not answer in time; try again", Retry: time.Second}).Because(err)
-	}
-	return err
-}
+// writeFor is how long a write is tried at most. Its outcome is unknown then.
+const writeFor = 10 * time.Second
 
 func (e *Engine) checkRequest(r Request) error {
 	size := 0
