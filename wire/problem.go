@@ -90,7 +90,7 @@ func ProblemOf(err error, requestID string) Problem {
 }
 
 // WriteError answers a request with the Problem of an error. Retry-After (503, 429) and WWW-Authenticate (401) are added
-// where they are not set yet.
+// where they are not set yet, and X-DynConfig-Stale where it was told from a view that is.
 func WriteError(w http.ResponseWriter, err error, requestID string) {
 	p, h := ProblemOf(err, requestID), w.Header()
 	if (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
@@ -99,6 +99,7 @@ func WriteError(w http.ResponseWriter, err error, requestID string) {
 	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
 		h.Set("WWW-Authenticate", `Bearer realm="dynconfig"`)
 	}
+	TellStale(h, core.StaleOf(err))
 	text, _ := json.Marshal(p) // strings and numbers alone: cannot fail
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
@@ -106,6 +107,13 @@ func WriteError(w http.ResponseWriter, err error, requestID string) {
 	h.Del("Etag")
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(text) // a client that went away has nothing to be told
+}
+
+// TellStale says in the header of an answer for how long the store has been away, if it is.
+func TellStale(h http.Header, d time.Duration) {
+	if d > 0 {
+		h.Set(HeaderStale, strconv.Itoa(int(d/time.Second)))
+	}
 }
 
 // retryAfter is in how many whole seconds to try again, at least one.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/wire"
@@ -103,11 +102,4 @@ func peer(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
-}
-
-// stale tells for how long the store has been away, if it is.
-func (c *call) stale(d time.Duration) {
-	if d > 0 {
-		c.Header().Set(wire.HeaderStale, strconv.Itoa(int(d/time.Second)))
-	}
 }

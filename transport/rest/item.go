@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/wire"
 )
 
 // What keys and namespaces have in common.
@@ -41,7 +42,7 @@ func (c *call) get(kind core.Kind, show func(core.Item) []byte) error {
 	if it.Entry.Version > 0 { // else it was waited for, and did not come
 		c.tag(it.Entry.Version)
 	}
-	c.stale(it.Stale)
+	wire.TellStale(c.w.Header(), it.Stale)
 	if it.NotModified || known != nil && known.Holds(it.Entry.Version) {
 		c.none(http.StatusNotModified)
 		return nil
@@ -55,10 +56,12 @@ func (c *call) hide(kind core.Kind, err error) error {
 	if !c.s.o.HideDenied || !errors.Is(err, core.ErrForbidden) {
 		return err
 	}
+	absent := core.Errorf(core.ErrNotFound, "Key does not exist")
 	if kind == core.KindNamespace {
-		return core.Errorf(core.ErrNotFound, "Namespace does not exist")
+		absent.Detail = "Namespace does not exist"
 	}
-	return core.Errorf(core.ErrNotFound, "Key does not exist")
+	absent.Stale = core.StaleOf(err)
+	return absent
 }
 
 // hideWrite makes the denial of a write, by a caller who may not read the item, what it would be for an absent one: a PUT is
@@ -132,7 +135,7 @@ func (c *call) list(kind core.Kind, member string) error {
 	if err != nil {
 		return err
 	}
-	c.stale(l.Stale)
+	wire.TellStale(c.w.Header(), l.Stale)
 	cursor := ""
 	if l.Next != "" {
 		if cursor, err = c.seal(f, l); err != nil {

@@ -152,7 +152,7 @@ func listKeys(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.stale(l.Stale)
+	wire.TellStale(c.w.Header(), l.Stale)
 	c.json(http.StatusOK, listJSON("keys", l, "", true))
 	return nil
 }

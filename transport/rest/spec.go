@@ -68,7 +68,7 @@ func newSpec(version string) *huma.OpenAPI {
 			Headers: map[string]*huma.Header{
 				wire.HeaderRequestID: headerDoc("The id of the request: yours, if you sent a sane one.", "4QZK6M2X7Y5VJ3N8", text()),
 				wire.HeaderRevision:  headerDoc("The revision of the write.", "k3v9x2p7:418", text()),
-				wire.HeaderStale:     headerDoc("Seconds for which the store has been away; without it, it is not. Reads go on from what the node holds.", 12, &huma.Schema{Type: "integer"}),
+				wire.HeaderStale:     headerDoc("Seconds for which the store has been away; without it, it is not. Reads go on from what the node holds, and so do their refusals.", 12, &huma.Schema{Type: "integer"}),
 				"ETag":               headerDoc("The version shown, in quotes.", `"4"`, text()),
 				rateHeaders[0]:       headerDoc(limitAbout, 1000, &huma.Schema{Type: "integer"}),
 				rateHeaders[1]:       headerDoc("How many of these are left now.", 999, &huma.Schema{Type: "integer"}),
@@ -136,6 +136,8 @@ func errorDoc(row wire.Row, problem *huma.Schema) *huma.Response {
 	switch row.Status {
 	case http.StatusUnauthorized:
 		headers = append(headers, "WWW-Authenticate")
+	case http.StatusForbidden, http.StatusNotFound:
+		headers = append(headers, wire.HeaderStale)
 	case http.StatusServiceUnavailable:
 		headers = append(headers, "Retry-After")
 	case http.StatusTooManyRequests:
