@@ -11,7 +11,7 @@
 //   - A message over the principal's rate limit is an error event, rate_limited, and changes nothing; at the login by a
 //     first message it closes 4429, and so does a token that does not verify where the address had too many of them. A token that cannot be verified just now is an error event, unavailable.
 //   - A login to an environment that does not exist is an error event, environment_not_found, and closes 4403.
-//   - A store that is away closes 1013, a defect 1011. Messages that nobody waits the answers of, a thousand, close 4408.
+//   - A store that is away closes 1013, and so does a first message when all places are taken; a defect 1011. Messages that nobody waits the answers of, a thousand, close 4408.
 //   - On the URL, what would be an error event in a message is a 400. Server-sent events that the policy denies are a 403,
 //     and end with an error event where a WebSocket has a close code: token_expired, too_slow, forbidden and so on.
 package watch
