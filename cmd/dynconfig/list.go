@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,9 @@ func listCommand() *cobra.Command {
 		Example: "  dynconfig list\n  dynconfig list app.ui --values",
 		Args:    upTo(1, "at most a NAMESPACE"),
 		RunE: func(c *cobra.Command, args []string) error {
+			if !slices.Contains([]string{"", "read", "write"}, o.Access) {
+				return usageError{fmt.Errorf("--access is %q: it must be read or write", o.Access)}
+			}
 			if len(args) > 0 {
 				o.Namespace = args[0]
 			}

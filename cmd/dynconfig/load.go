@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+	decoder "go.yaml.in/yaml/v3"
 
 	"github.com/dynconfig/dynconfig/core"
 )
@@ -29,10 +32,13 @@ func addFlags(flags *pflag.FlagSet, names ...string) {
 		if len(names) > 0 && !slices.Contains(names, row.name) {
 			continue
 		}
+		f := &settingFlag{text: row.def, kind: "string"}
 		if row.def == "true" || row.def == "false" {
-			flags.Bool(row.name, row.def == "true", row.usage)
-		} else {
-			flags.String(row.name, row.def, row.usage)
+			f.kind = "bool"
+		}
+		flags.Var(f, row.name, row.usage)
+		if f.kind == "bool" {
+			flags.Lookup(row.name).NoOptDefVal = "true"
 		}
 		if row.usage == "" {
 			_ = flags.MarkHidden(row.name)
@@ -58,7 +64,8 @@ func loadSettings(flags *pflag.FlagSet, environ []string, configFile string) (Se
 			return s, err
 		}
 	}
-	if err := k.Load(posflag.Provider(flags, ".", k), nil); err != nil {
+	given := posflag.ProviderWithValue(flags, ".", k, func(name, value string) (string, any) { return name, value })
+	if err := k.Load(given, nil); err != nil {
 		return s, err
 	}
 	for _, row := range rows {
@@ -83,6 +90,14 @@ func (l lines) Unmarshal(text []byte) (map[string]any, error) {
 	if err != nil {
 		reason := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "yaml: ", "")), " ")
 		return nil, failf("%s is not YAML with one setting a line: %s", l.file, reason)
+	}
+	documents := decoder.NewDecoder(bytes.NewReader(text))
+	for n := 0; ; n++ {
+		if err := documents.Decode(new(decoder.Node)); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil || n > 0 {
+			return nil, failf("%s holds more than one document of YAML", l.file)
+		}
 	}
 	settings := map[string]any{}
 	for written, value := range raw {

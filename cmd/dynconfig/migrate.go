@@ -60,8 +60,11 @@ type place struct {
 func copyStore(ctx context.Context, from, to *place, out io.Writer) (r migrate.Report, err error) {
 	for _, p := range []*place{from, to} {
 		if p.Settings, err = settingsAt(p.url); err != nil {
-			return r, err
+			return r, usageError{err}
 		}
+	}
+	if from.Backend == "memory" || to.Backend == "memory" {
+		return r, usageError{errors.New("backend memory ends with its process: there is nothing to copy from, and nothing that would stay")}
 	}
 	if _, err := os.Stat(filepath.Join(from.DataDir, "store")); from.Backend == "embedded" && errors.Is(err, fs.ErrNotExist) {
 		return r, failf("There is no store in %s", from.DataDir)

@@ -136,6 +136,7 @@ func httpURL(into *string) parser {
 // retention reads "age=168h,commits=1000000,versions=10", each part optional.
 func retention(into *core.Retention) parser {
 	return plain(func(s string) error {
+		seen := map[string]bool{}
 		for part := range strings.SplitSeq(s, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 			var err error
@@ -149,6 +150,10 @@ func retention(into *core.Retention) parser {
 			default:
 				err = fmt.Errorf("unknown part")
 			}
+			if seen[name] {
+				return fmt.Errorf("is %q: it says %s twice", s, name)
+			}
+			seen[name] = true
 			if err != nil || into.Age < 0 || into.Commits < 0 || into.Versions < 0 {
 				return fmt.Errorf(`is %q: it must be such as "age=168h,commits=1000000,versions=10"`, s)
 			}

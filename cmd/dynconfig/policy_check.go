@@ -20,8 +20,21 @@ type localPolicy struct {
 
 func (l *localPolicy) addFlags(c *cobra.Command) {
 	c.Flags().StringSliceVar(&l.admins, "admins", []string{"admin-user"}, "the server's ADMINS")
-	c.Flags().StringSliceVar(&l.hosts, "policy-hosts", nil, "hosts that the server lets http.send call")
+	c.Flags().StringSliceVar(&l.hosts, "policy-http-hosts", nil, "hosts that the server lets http.send call")
+	c.Flags().StringSliceVar(&l.hosts, "policy-hosts", nil, "")
+	_ = c.Flags().MarkHidden("policy-hosts") // an earlier name
+	mayBeEmpty(c.Flags(), "policy-http-hosts", "policy-hosts")
 	c.Flags().StringVarP(&l.output, "output", "o", "", "table, json or yaml")
+}
+
+// format returns the output format, usual where none is asked for, if the other flags are well.
+func (l *localPolicy) format(usual string) (string, error) {
+	for _, host := range l.hosts {
+		if !hostPattern.MatchString(host) {
+			return "", usageError{fmt.Errorf("--policy-http-hosts holds %q: it must be hosts such as api.example.com, without ports", host)}
+		}
+	}
+	return (&connection{output: l.output}).format(usual)
 }
 
 func (l *localPolicy) options() policy.CompileOptions {
@@ -51,7 +64,7 @@ the server's admins could still change the policy under it.
 The exit code is 1 if there is a fault. Tests are not run: see "dynconfig policy test".`,
 		Example: "  dynconfig policy check ./policy --admins alice,bob",
 		RunE: func(c *cobra.Command, args []string) error {
-			format, err := (&connection{output: l.output}).format("table")
+			format, err := l.format("table")
 			if err != nil {
 				return err
 			}
@@ -62,10 +75,14 @@ The exit code is 1 if there is a fault. Tests are not run: see "dynconfig policy
 			if err := printed(c.OutOrStdout(), format, found, func(row func(...string)) { checkRows(found, row) }); err != nil {
 				return err
 			}
-			if n := len(found.Faults); n > 0 {
+			switch n := len(found.Faults); n {
+			case 0:
+				return nil
+			case 1:
+				return failf("1 fault")
+			default:
 				return failf("%d faults", n)
 			}
-			return nil
 		},
 	}
 	l.addFlags(c)

@@ -22,7 +22,7 @@ func policyConfirmCommand() *cobra.Command {
 					return err
 				}
 				if state.ConfirmBy == nil {
-					return core.Errorf(core.ErrNotFound, "No policy waits to be confirmed")
+					return core.Errorf(core.ErrConflict, "No policy waits to be confirmed")
 				}
 				args = []string{state.Revision}
 			}

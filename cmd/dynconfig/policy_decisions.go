@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +32,12 @@ A 403 carries a request id: --request-id finds out why it was one.`,
 			}
 			if denied && allowed || limit < 0 {
 				return usageError{errors.New("--denied and --allowed exclude each other, and --limit is not negative")}
+			}
+			if f.Action != "" && !slices.Contains(actionWords(), f.Action) {
+				return usageError{fmt.Errorf("--action is %q: it must be one of %s", f.Action, strings.Join(actionWords(), ", "))}
+			}
+			if f.Kind != "" && !slices.Contains(kindWords(), f.Kind) {
+				return usageError{fmt.Errorf("--kind is %q: it must be one of %s", f.Kind, strings.Join(kindWords(), ", "))}
 			}
 			if denied || allowed {
 				f.Allow = &allowed

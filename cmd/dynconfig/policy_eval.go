@@ -35,7 +35,7 @@ server denies.)`,
 		Example: `  dynconfig policy eval ./policy --input question.json
   dynconfig policy explain read app.ui.theme -o json | jq .input | dynconfig policy eval ./policy --input - --fail`,
 		RunE: func(c *cobra.Command, args []string) error {
-			format, err := (&connection{output: l.output}).format("json")
+			format, err := l.format("json")
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"strings"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,9 @@ func policyHistoryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "history", Short: "List the policies that were put, newest first", Args: arguments(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return usageError{errors.New("--limit is negative")}
+			}
 			cl, format, err := n.open()
 			if err != nil {
 				return err
@@ -24,7 +28,7 @@ func policyHistoryCommand() *cobra.Command {
 			return printed(c.OutOrStdout(), format, history, func(row func(...string)) {
 				row("REVISION", "TIME", "AUTHOR", "EVENT", "MODULES", "NOTE")
 				for _, v := range history.Versions {
-					row(v.Revision, v.Time.Local().Format(time.RFC3339), v.Author, v.Event, strings.Join(v.Modules, ","), v.Note)
+					row(v.Revision, v.Time.Local().Format(time.RFC3339), v.Author, v.Event, strconv.Itoa(len(v.Modules)), v.Note)
 				}
 			})
 		},

@@ -57,6 +57,7 @@ With --confirm the set makes room for the one before unless "dynconfig policy co
 	c.Flags().StringVar(&confirm, "confirm", "", "revert unless it is confirmed within so long, such as 5m")
 	c.Flags().StringVar(&o.IfRevision, "if-revision", "", "only if this revision is in force")
 	c.Flags().StringVar(&note, "note", "", "why, for the history")
+	mayBeEmpty(c.Flags(), "note")
 	return c
 }
 

@@ -21,5 +21,6 @@ func policyRollbackCommand() *cobra.Command {
 	}
 	n.addFlags(c)
 	c.Flags().StringVar(&note, "note", "", "why, for the history")
+	mayBeEmpty(c.Flags(), "note")
 	return c
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -27,12 +28,15 @@ The exit code is 1 if a test fails, or if less is covered than --threshold perce
   dynconfig policy test ./policy --coverage --threshold 90
   dynconfig policy test ./policy --run freeze`,
 		RunE: func(c *cobra.Command, args []string) error {
-			format, err := (&connection{output: l.output}).format("table")
+			format, err := l.format("table")
 			if err != nil {
 				return err
 			}
 			if threshold < 0 || threshold > 100 {
 				return usageError{errors.New("--threshold is a percentage")}
+			}
+			if _, err := regexp.Compile(o.Filter); err != nil {
+				return usageError{fmt.Errorf("--run is %q: it must be a regular expression", o.Filter)}
 			}
 			set, err := source.ReadDir(args[0])
 			if err != nil {

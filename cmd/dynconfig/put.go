@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -44,11 +46,14 @@ func patchCommand() *cobra.Command {
   dynconfig patch app.ui.theme --ttl none --acl-read '*'`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return nil
+				return named(c, args, "a KEY")
 			}
 			return arguments(2, "a KEY and perhaps a VALUE")(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 && !slices.ContainsFunc([]string{"ttl", "acl-read", "acl-write", "acl-admin", "acls"}, c.Flags().Changed) {
+				return usageError{errors.New("dynconfig patch takes something to change: a VALUE, --ttl, --acl-… or --acls")}
+			}
 			return n.write(c, &w, args[0], args[1:], asString, (*client.Client).Patch)
 		},
 	}

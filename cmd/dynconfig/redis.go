@@ -29,6 +29,9 @@ func joinRedis(ctx context.Context, b *core.Backend, s Settings, logger *slog.Lo
 	if len(s.Redis.hosts) == 0 {
 		return nil, nil
 	}
+	if !b.Limits.Shared {
+		logger.Warn("Redis carries nothing between servers for backend " + b.Name + ", which serves alone: POSTGRES_URL, ETCD_ENDPOINTS or NATS_URL names a shared one")
+	}
 	o := redis.Options{Username: s.Redis.username, Password: s.Redis.password, Prefix: s.Redis.prefix, Limit: s.RateLimit, Logger: logger}
 	if s.Redis.tls {
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}

@@ -78,15 +78,35 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use: "dynconfig", Short: "A server for configuration, and its client", Long: about,
 		Args: arguments(0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: noEmptyFlag, SilenceErrors: true, SilenceUsage: true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
 		serveCommand(), tokenCommand(),
 		getCommand(), putCommand(), patchCommand(), deleteCommand(), listCommand(), watchCommand(), namespaceCommand(),
 		policyCommand(), policyWorkerCommand(), healthCommand(), keysetCommand(), dbCommand(), migrateCommand(), versionCommand(),
 	)
+	strict(root)
 	return root
+}
+
+// strict has cobra's own commands refuse what they do not know.
+func strict(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.Args, c.RunE = arguments(0, ""), func(c *cobra.Command, _ []string) error { return c.Help() }
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if _, unknown, err := root.Find(args); err != nil || len(unknown) > 0 {
+					return usageError{fmt.Errorf("no command is called %q", strings.Join(args, " "))}
+				}
+				return nil
+			}
+		}
+	}
 }
 
 // arguments demands n of them.
@@ -94,7 +114,7 @@ func arguments(n int, names string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) == n:
-			return nil
+			return named(c, args, names)
 		case n == 0 && c.HasSubCommands():
 			return usageError{fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())}
 		case n == 0:
@@ -108,8 +128,16 @@ func arguments(n int, names string) cobra.PositionalArgs {
 func upTo(n int, names string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) <= n {
-			return nil
+			return named(c, args, names)
 		}
 		return usageError{fmt.Errorf("%s takes %s", c.CommandPath(), names)}
 	}
+}
+
+// named refuses a first argument that is empty: it names what the command is about.
+func named(c *cobra.Command, args []string, names string) error {
+	if len(args) > 0 && args[0] == "" {
+		return usageError{fmt.Errorf("%s takes %s, and it is empty", c.CommandPath(), names)}
+	}
+	return nil
 }

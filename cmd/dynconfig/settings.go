@@ -61,7 +61,7 @@ type setting struct {
 // slip of the pen.
 func (s *Settings) table() []setting {
 	return []setting{
-		{"backend", "", "", "where the data is: embedded, postgres, etcd, nats or memory; unset: what a postgres-url or a nats-url says, else embedded", text(&s.Backend)},
+		{"backend", "", "", "where the data is: embedded, postgres, etcd, nats or memory; unset: what a postgres-url, etcd-endpoints or a nats-url says, else embedded", text(&s.Backend)},
 		{"data-dir", "", "./data", "directory of keys, audit records and the embedded store", path(&s.DataDir)},
 		{"etcd-endpoints", "ETCD_ENDPOINTS", "", "addresses of an etcd cluster, with commas between them", list(&s.Etcd.endpoints)},
 		{"etcd-prefix", "", "dynconfig", "what keys in etcd begin with, so that a cluster can be shared", path(&s.Etcd.prefix)},
@@ -92,8 +92,8 @@ func (s *Settings) table() []setting {
 		{"tls-cert", "", "", "PEM file of the certificate chain; TLS 1.3 is then served", text(&s.TLSCert)},
 		{"tls-key", "", "", "PEM file of the certificate's key", text(&s.TLSKey)},
 		{"max-connections", "", "10000", "watchers at one time; a tenth of it, at least 16, may beside them wait for their token", whole(&s.MaxConnections, 1, 10_000_000)},
-		{"allow-origin", "", "", "origins, beside its own, whose pages may watch", list(&s.AllowOrigins)},
-		{"trusted-proxy", "", "", "networks whose X-Forwarded-For is believed", list(&s.TrustedProxies)},
+		{"allow-origin", "", "", "origins, beside its own, whose pages may watch, with commas between them", origins(&s.AllowOrigins)},
+		{"trusted-proxy", "", "", "networks whose X-Forwarded-For is believed, with commas between them", list(&s.TrustedProxies)},
 		{"hide-denied", "", "false", "answer a denied read as if the key did not exist", yes(&s.HideDenied)},
 		{"max-stale", "", "60s", "how long reads go on while a shared store is away, marked X-DynConfig-Stale", duration(&s.MaxStale, time.Second, 24*time.Hour)},
 		{"drain", "", "20s", "how long SIGTERM waits for what is under way", duration(&s.Drain, 0, time.Hour)},
@@ -110,10 +110,10 @@ func (s *Settings) table() []setting {
 		{"policy-dir", "", "", "directory of Rego files that are the policy, read again when they change", text(&s.Policy.dir)},
 		{"policy-bundle", "", "", "OPA bundle that is the policy: a file, or an address of which https is looked at every 30 s", text(&s.Policy.bundle)},
 		{"policy-bundle-key", "", "", "PEM file of the public key that the bundle must be signed by", text(&s.Policy.bundleKey)},
-		{"policy-http-hosts", "", "", "hosts that a policy may call by http.send, with commas between them; unset: none", list(&s.Policy.hosts)},
+		{"policy-http-hosts", "", "", "hosts that a policy may call by http.send, without ports and with commas between them; unset: none", httpHosts(&s.Policy.hosts)},
 
 		{"keyset", "", "", "file with the keyset that values are encrypted with; unset: the embedded backend makes its own", text(&s.Keyset)},
-		{"require-encryption", "", "false", "do not start where values would be stored as they are", yes(&s.RequireEncryption)},
+		{"require-encryption", "", "false", "do not start where values would be stored as they are; backend memory stores none", yes(&s.RequireEncryption)},
 		{"retention", "", "age=168h,commits=1000000,versions=10", "how much of the log is kept", retention(&s.Retention)},
 
 		{"decision-log", "", "denied", "which decisions are recorded beside denials: denied: none; all; sampled=0.01: that share of the allowed", decisionLog(&s.Allows)},
@@ -126,17 +126,8 @@ func (s *Settings) table() []setting {
 
 // check finds what no single setting shows.
 func (s *Settings) check() error {
-	if s.Backend == "" {
-		switch {
-		case s.Postgres.url != "" && s.NATS.url != "":
-			return failf("There are a postgres-url and a nats-url: say with --backend where the data is")
-		case s.Postgres.url != "":
-			s.Backend = "postgres"
-		case s.NATS.url != "":
-			s.Backend = "nats"
-		default:
-			s.Backend = "embedded"
-		}
+	if err := s.infer(); err != nil {
+		return err
 	}
 	if _, ok := openers()[s.Backend]; !ok {
 		return failf("This build has no backend %q; it has %s", s.Backend, backendNames())
@@ -163,6 +154,35 @@ func (s *Settings) check() error {
 	}
 	if s.JWKSURL == "" && !s.AllowOwnIssuer && !loopback(s.Listen) {
 		return failf("%s is beyond loopback, where the server must not be its own issuer of tokens: set JWKS_URL or give --allow-own-issuer", s.Listen)
+	}
+	return nil
+}
+
+// infer finds out where the data is, if nobody said so: at the one place that there is an address of.
+func (s *Settings) infer() error {
+	if s.Backend != "" {
+		return nil
+	}
+	var addresses []string
+	for _, place := range []struct {
+		backend, address string
+		given            bool
+	}{
+		{"postgres", "a postgres-url", s.Postgres.url != ""},
+		{"etcd", "etcd-endpoints", len(s.Etcd.endpoints) > 0},
+		{"nats", "a nats-url", s.NATS.url != ""},
+	} {
+		if place.given {
+			s.Backend, addresses = place.backend, append(addresses, place.address)
+		}
+	}
+	switch len(addresses) {
+	case 0:
+		s.Backend = "embedded"
+	case 1:
+	default:
+		s.Backend = ""
+		return failf("There are %s: say with --backend where the data is", strings.Join(addresses, " and "))
 	}
 	return nil
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/transport/auth"
 )
 
@@ -22,8 +25,8 @@ server. Who can read that directory can be anyone.`,
 				return usageError{fmt.Errorf("%s takes --user NAME", c.CommandPath())}
 			}
 			ttl, err := parseDuration(life)
-			if err != nil {
-				return usageError{fmt.Errorf("--ttl is %q: it must be a number of seconds or a duration such as 12h", life)}
+			if err != nil || ttl < time.Second || ttl > auth.MaxTTL {
+				return usageError{fmt.Errorf("--ttl is %q: it must be a number of seconds or a duration such as 12h, from 1 second to 30 days", life)}
 			}
 			s, err := loadSettings(c.Flags(), os.Environ(), configFile(c.Flags()))
 			if err != nil {
@@ -37,6 +40,9 @@ server. Who can read that directory can be anyone.`,
 				return err
 			}
 			token, err := issuer.Issue(user, ttl, nil)
+			if errors.Is(err, core.ErrInvalid) {
+				return usageError{fmt.Errorf("--user is not valid: %w", err)}
+			}
 			if err != nil {
 				return err
 			}

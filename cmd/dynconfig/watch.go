@@ -32,6 +32,9 @@ A watch survives lost connections and restarts of the server: it goes on where i
 			if o.Patterns = args; o.Snapshot && o.SinceRevision != "" {
 				return usageError{errors.New("--snapshot and --since-revision exclude each other")}
 			}
+			if count < 0 {
+				return usageError{errors.New("--count is negative")}
+			}
 			cl, format, err := n.open()
 			if err != nil {
 				return err

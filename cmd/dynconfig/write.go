@@ -30,6 +30,7 @@ func (w *writeFlags) addRules(c *cobra.Command) {
 	f.StringSliceVar(&w.read, "acl-read", nil, `who may read; "" is nobody; a list not given is kept`)
 	f.StringSliceVar(&w.write, "acl-write", nil, `who may write; "" is nobody`)
 	f.StringSliceVar(&w.admin, "acl-admin", nil, `who may do both and change the rules; "" is nobody`)
+	mayBeEmpty(f, "acl-read", "acl-write", "acl-admin")
 	f.StringVar(&w.acls, "acls", "", `all lists as JSON, such as {"read":["*"]}; null removes them`)
 }
 
@@ -45,8 +46,11 @@ func (w *writeFlags) addConditions(c *cobra.Command) {
 func (w *writeFlags) options(c *cobra.Command) (client.WriteOptions, error) {
 	o := client.WriteOptions{IfVersion: w.ifVersion, IfAbsent: w.ifAbsent}
 	changed := c.Flags().Changed
-	if changed("if-version") && w.ifVersion < 1 {
+	switch {
+	case changed("if-version") && w.ifVersion < 1:
 		return o, usageError{errors.New("--if-version is a version: 1 or more")}
+	case changed("if-version") && w.ifAbsent:
+		return o, usageError{errors.New("--if-absent and --if-version exclude each other")}
 	}
 	switch w.ttl {
 	case "":
