@@ -261,6 +261,8 @@ func (r *Remote) get(ctx context.Context) ([]byte, error) {
 func (r *Remote) report(err error) {
 	was := r.failing.Swap(err != nil)
 	switch {
+	case err != nil && r.Set() == nil:
+		r.o.Logger.Warn("key set of the token issuer cannot be fetched and there is none that counts: tokens are answered 503", "cause", err, "status", r.Health())
 	case err != nil:
 		r.o.Logger.Warn("key set of the token issuer cannot be fetched; the last good one counts for 24 hours", "cause", err, "status", r.Health())
 	case was:

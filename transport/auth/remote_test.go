@@ -386,6 +386,35 @@ func TestRemoteWorksOverHTTPAndItsLogHoldsNoAddress(t *testing.T) {
 	}
 }
 
+func TestTheLogSaysWhetherThereIsAKeySet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		var log bytes.Buffer
+		r := must(NewRemote("https://idp/jwks", RemoteOptions{Logger: slog.New(slog.NewTextHandler(&log, nil)), Client: &http.Client{Transport: e}}))
+		const none, kept = "there is none that counts: tokens are answered 503", "the last good one counts for 24 hours"
+		says := func(when, want string) {
+			t.Helper()
+			if got := log.String(); strings.Contains(got, none) != (want == none) || strings.Contains(got, kept) != (want == kept) {
+				t.Errorf("%s: %q, want %q", when, got, want)
+			}
+			log.Reset()
+			time.Sleep(SeekInterval)
+		}
+		e.fail(errors.New("away"))
+		r.Seek(t.Context())
+		says("before the first set", none)
+		e.serve(document(jwkOf(edKey(), nil)))
+		r.Seek(t.Context())
+		says("with one", "")
+		e.fail(errors.New("away"))
+		r.Seek(t.Context())
+		says("after one", kept)
+		time.Sleep(KeepSet)
+		r.Seek(t.Context())
+		says("a day later", none)
+	})
+}
+
 func TestRedirectAwayFromHTTPSIsNotFollowed(t *testing.T) {
 	from := must(http.NewRequest(http.MethodGet, "https://idp/jwks", nil))
 	to := must(http.NewRequest(http.MethodGet, "http://idp/jwks", nil))
