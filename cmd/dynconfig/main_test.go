@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
@@ -52,7 +54,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serveScript, "status": statusScript, "end": endScript, "occupy": occupyScript,
+			"serve": serveScript, "status": statusScript, "end": endScript, "occupy": occupyScript, "stranger": strangerScript,
 		},
 	})
 }
@@ -103,6 +105,28 @@ func occupyScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { _ = l.Close() })
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+// strangerScript starts what is no DynConfig server and puts its address into a variable: one that redirects to the script's
+// server with a status, one that answers {}, or one with a certificate that nobody trusts.
+func strangerScript(ts *testscript.TestScript, _ bool, args []string) {
+	own := ts.Getenv("DYNCONFIG_SERVER")
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status, err := strconv.Atoi(args[1]); err == nil {
+			w.Header().Set("Location", own+r.URL.EscapedPath())
+			w.WriteHeader(status)
+			return
+		}
+		fmt.Fprint(w, "{}")
+	}))
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	if args[1] == "untrusted" {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
 }
 
 // startServer runs a server in this process, on a port of its own.
