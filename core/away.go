@@ -84,3 +84,14 @@ func (e *Engine) within(full time.Duration) time.Duration {
 	}
 	return full
 }
+
+// told returns what the caller is told of an error of the store. That the caller has left is not the store's doing. What the
+// store has to say of why it cannot serve, such as that it is full, is told as long as the log can be read.
+func (e *Engine) told(err error) error {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded), e.tail.away.Load() && errors.Is(KindOf(err), ErrUnavailable):
+		return errAway().Because(err)
+	}
+	return err
+}

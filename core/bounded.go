@@ -1,12 +1,8 @@
 package core
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
-// bounded is the store as those see it for whom somebody waits: it answers in time or is away. What else it has to say of why it
-// cannot serve, such as that it is full, is told as long as the log can be read.
+// bounded is the store as those see it for whom somebody waits: it answers in time, or is away.
 type bounded struct {
 	Store
 	engine *Engine
@@ -17,22 +13,12 @@ func ask[T any](ctx context.Context, s *bounded, call func(context.Context) (T, 
 	ctx, cancel := context.WithTimeout(ctx, s.engine.within(storeTimeout))
 	defer cancel()
 	answer, err := call(ctx)
-	return answer, s.told(err)
-}
-
-// told returns what the caller is told of an error. That the caller has left is not the store's doing.
-func (s *bounded) told(err error) error {
-	switch {
-	case err == nil || errors.Is(err, context.Canceled):
-	case errors.Is(err, context.DeadlineExceeded), s.engine.tail.away.Load() && errors.Is(KindOf(err), ErrUnavailable):
-		return errAway().Because(err)
-	}
-	return err
+	return answer, s.engine.told(err)
 }
 
 func (s *bounded) Commit(ctx context.Context, txn Txn) (Commit, error) {
 	c, err := s.Store.Commit(ctx, txn) // its callers set the limit, and repeat it within
-	return c, s.told(err)
+	return c, s.engine.told(err)
 }
 
 func (s *bounded) Sync(ctx context.Context) (Revision, error) { return ask(ctx, s, s.Store.Sync) }

@@ -250,7 +250,7 @@ func (e *Engine) sync(ctx context.Context) error {
 	if err == nil {
 		e.tail.hear(asked)
 	}
-	return inTime(err)
+	return e.told(err)
 }
 
 // Reach waits until this node has applied a position, at most MinRevisionWait.
@@ -264,7 +264,7 @@ func (e *Engine) Reach(ctx context.Context, p Position) error {
 	if err != nil && errors.Is(context.Cause(ctx), errNotReached) {
 		return &Error{Kind: ErrUnavailable, Detail: "This node has not applied that revision yet", Retry: time.Second}
 	}
-	return err
+	return e.told(err)
 }
 
 var errNotReached = errors.New("not reached in time")
