@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dynconfig/dynconfig/backends/memory"
 	"github.com/dynconfig/dynconfig/client"
 	"github.com/dynconfig/dynconfig/conformance/services"
 	"github.com/dynconfig/dynconfig/core"
@@ -106,4 +109,18 @@ func TestAServerStartsWithoutItsRedisAndFindsIt(t *testing.T) {
 		_, text := curl(t, "GET", s.URL+"/metrics", "", "")
 		return strings.Contains(text, "dynconfig_redis_away 0")
 	})
+}
+
+func TestRedisBesideABackendThatServesAloneIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	for _, shared := range []bool{false, true} {
+		var log bytes.Buffer
+		b := memory.Open(memory.Options{Shared: shared})
+		s := Settings{Redis: redisSettings{hosts: []string{"127.0.0.1:1"}, prefix: "mine"}}
+		_, err := joinRedis(t.Context(), b, s, slog.New(slog.NewTextHandler(&log, nil)))
+		closed := b.Close() // and nothing else is logged
+		if err != nil || closed != nil || strings.Contains(log.String(), "Redis carries nothing between servers for backend memory") == shared {
+			t.Errorf("shared %v: %v, %v, log %s", shared, err, closed, log.String())
+		}
+	}
 }
