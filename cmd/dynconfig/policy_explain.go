@@ -79,11 +79,25 @@ func actionWords() []string {
 func itemArguments(kind *string) cobra.PositionalArgs {
 	both, one := arguments(2, "an ACTION and a KEY"), []string{"environment", "policy", "audit"}
 	return func(c *cobra.Command, args []string) error {
+		if len(args) > 0 && !slices.Contains(actionWords(), args[0]) {
+			return usageError{fmt.Errorf("ACTION is %q: it must be one of %s", args[0], strings.Join(actionWords(), ", "))}
+		}
+		if err := knownKind(*kind); err != nil {
+			return err
+		}
 		if len(args) == 1 && slices.Contains(one, *kind) {
 			return nil
 		}
 		return both(c, args)
 	}
+}
+
+// knownKind refuses a kind of item that there is none of; "" is no particular one.
+func knownKind(kind string) error {
+	if kind == "" || slices.Contains(kindWords(), kind) {
+		return nil
+	}
+	return usageError{fmt.Errorf("--kind is %q: it must be one of %s", kind, strings.Join(kindWords(), ", "))}
 }
 
 // questionOf is what the arguments ask.
@@ -134,7 +148,7 @@ func asker(as string, claims []string) (*client.Asker, error) {
 }
 
 func explanationRows(e client.Explanation, as string, row func(...string)) {
-	row(verdict(e.Allow), fmt.Sprintf("%s %s, for %s", e.Action, e.Key, cmp.Or(as, "you")))
+	row(verdict(e.Allow), fmt.Sprintf("%s, for %s", strings.TrimSpace(e.Action+" "+e.Key), cmp.Or(as, "you")))
 	row("reason", e.Reason)
 	rule := e.Rule
 	if e.File != "" {
