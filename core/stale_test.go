@@ -1,8 +1,10 @@
 package core_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,15 +220,30 @@ func TestACatchUpEndsWhenWhatTheNodeHoldsGetsTooOld(t *testing.T) {
 	})
 }
 
-func TestAStreamThatMustBeginAnewBeyondMaxStaleEnds(t *testing.T) {
+// noWatching is a policy that may stop to let anybody watch.
+type noWatching struct {
+	acl
+	stops atomic.Bool
+}
+
+func (p *noWatching) Authorize(ctx context.Context, who *core.Subject, ask core.Access) (core.Decision, error) {
+	if p.stops.Load() && ask.Action == core.ActionWatch {
+		return core.Decision{}, nil
+	}
+	return p.acl.Authorize(ctx, who, ask)
+}
+
+func TestAStreamThatMustBeginAnewBeyondMaxStaleEndsAndIsNotToldThatItIsDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, store := startHung(t, core.Options{MaxStale: tooOld})
+		policy := &noWatching{}
+		w, store := startHung(t, core.Options{MaxStale: tooOld, Authorizer: policy})
 		w.write(t, "root", put("k", "1"))
 		s := w.stream(t, "root")
 		s.w.Subscribe(sub("*"))
 		s.expect("subscribed")
 		store.stopped.Store(true)
 		time.Sleep(tooOld + 5*time.Second)
+		policy.stops.Store(true)
 		s.w.Renew(&core.Subject{Username: "root"}, func(_, _ *core.Subject) bool { return false })
 		wantAway(t, "the stream", s.end())
 	})
