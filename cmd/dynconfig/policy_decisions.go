@@ -36,8 +36,8 @@ A 403 carries a request id: --request-id finds out why it was one.`,
 			if f.Action != "" && !slices.Contains(actionWords(), f.Action) {
 				return usageError{fmt.Errorf("--action is %q: it must be one of %s", f.Action, strings.Join(actionWords(), ", "))}
 			}
-			if f.Kind != "" && !slices.Contains(kindWords(), f.Kind) {
-				return usageError{fmt.Errorf("--kind is %q: it must be one of %s", f.Kind, strings.Join(kindWords(), ", "))}
+			if err := knownKind(f.Kind); err != nil {
+				return err
 			}
 			if denied || allowed {
 				f.Allow = &allowed
