@@ -49,12 +49,31 @@ func run(t *testing.T, o Options, test func(f *fixture)) {
 	})
 }
 
+// runAway is run on a store that others share, until it is stopped.
+func runAway(t *testing.T, test func(f *fixture, stopped *atomic.Bool)) {
+	t.Helper()
+	table, stopped := &rights{denied: map[string]bool{}}, &atomic.Bool{}
+	runOn(t, Options{}, func() *core.Backend {
+		backend := memory.Open(memory.Options{})
+		backend.Store, backend.Bus, backend.Limits.Shared = &deaf{Store: backend.Store, stopped: stopped}, nil, true
+		return backend
+	}, func(*testing.T) core.Authorizer { return table }, func(f *fixture) {
+		f.rights = table
+		test(f, stopped)
+	})
+}
+
 // runUnder is run with an Authorizer of the test's own.
 func runUnder(t *testing.T, o Options, authorizer func(t *testing.T) core.Authorizer, test func(f *fixture)) {
 	t.Helper()
+	runOn(t, o, func() *core.Backend { return memory.Open(memory.Options{}) }, authorizer, test)
+}
+
+func runOn(t *testing.T, o Options, open func() *core.Backend, authorizer func(t *testing.T) core.Authorizer, test func(f *fixture)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fixture{t: t, budget: map[string]int{}, failed: map[string]int{}, gone: &atomic.Bool{}, issued: time.Now()}
-		backend := memory.Open(memory.Options{})
+		backend := open()
 		engine, err := core.Open(t.Context(), backend, core.Options{Authorizer: authorizer(t)})
 		if err != nil {
 			t.Fatal(err)

@@ -28,6 +28,7 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 		p.Type, p.Status, p.Title, p.Error = "about:blank", http.StatusUpgradeRequired, "Upgrade Required", "Upgrade Required"
 		header.Set("Upgrade", "websocket")
 	}
+	wire.TellStale(header, core.StaleOf(err))
 	switch p.Status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")
