@@ -141,7 +141,7 @@ func (w *Watcher) together(ctx context.Context, events []Event) error {
 		}
 		for j := range commits[0].changes {
 			if c := &commits[0].changes[j]; c.env == w.env && c.name == events[i].Key {
-				events[i].Position = Position{Epoch: w.engine.Epoch(), Revision: rev, Sub: c.sub}
+				events[i].Position = Position{Epoch: w.epoch, Revision: rev, Sub: c.sub}
 			}
 		}
 	}

@@ -136,7 +136,7 @@ func Open(ctx context.Context, b *Backend, o Options) (*Engine, error) {
 	if err := e.tail.look(ctx, theEnd); err != nil {
 		return nil, err
 	}
-	e.hub = newHub(e.tail, o.Authorizer.Generation)
+	e.hub = newHub(e.tail, status.Epoch, o.Authorizer.Generation)
 	return e, nil
 }
 
@@ -188,17 +188,18 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	e.tail.ring.reset()
 	clear(e.tail.early)
 	e.index.become(fresh)
-	e.epoch.Store(&status.Epoch)
 	e.tail.applied.Store(int64(from))
+	e.epoch.Store(&status.Epoch) // last, see Epoch
 	e.tail.mu.Unlock()
 	err = e.tail.look(ctx, theEnd)
-	e.hub.reset(e.tail.head())
+	e.hub.reset(status.Epoch, e.tail.head())
 	e.tail.grew() // what came while the hub still knew the log of before
 	e.tail.policyMoved()
 	return err
 }
 
-// Epoch returns the store's epoch.
+// Epoch returns the store's epoch. Who makes a Position asks for it before the revision: a new revision by the name of the
+// old epoch resumes with a reset, an old one by the name of the new epoch would miss what lies between.
 func (e *Engine) Epoch() string { return *e.epoch.Load() }
 
 // Head returns how far this node has applied the log.

@@ -14,6 +14,7 @@ type hub struct {
 	generation func() uint64 // the authorizer's
 
 	mu         sync.Mutex
+	epoch      string        // of the log that is dispatched
 	dispatched Revision      // every watcher has been handed its share of the log up to here
 	moved      chan struct{} // closed when dispatched grows; nil: nobody waits
 	interests  map[EnvID]*interests
@@ -31,8 +32,11 @@ const (
 	bookmarkTicks = 45 * 4 // 45 s, so that a bookmark is never older than 60 s
 )
 
-func newHub(t *tail, generation func() uint64) *hub {
-	return &hub{tail: t, generation: generation, interests: map[EnvID]*interests{}, watchers: map[*Watcher]struct{}{}, dispatched: t.head()}
+func newHub(t *tail, epoch string, generation func() uint64) *hub {
+	return &hub{
+		tail: t, generation: generation, interests: map[EnvID]*interests{}, watchers: map[*Watcher]struct{}{},
+		epoch: epoch, dispatched: t.head(),
+	}
 }
 
 // run dispatches commits as the ring grows, until ctx ends.
@@ -104,10 +108,10 @@ func (h *hub) step() bool {
 	return true
 }
 
-func (h *hub) position() Revision {
+func (h *hub) position() Position {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.dispatched
+	return Position{Epoch: h.epoch, Revision: h.dispatched}
 }
 
 // dispatch hands a commit to those whom it concerns; h.mu is held.
@@ -176,10 +180,11 @@ func (h *hub) await(ctx context.Context, rev Revision) error {
 }
 
 // reset makes every watcher forget and begin anew, after the log was rewritten.
-func (h *hub) reset(to Revision) {
+func (h *hub) reset(epoch string, to Revision) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.restart()
+	h.epoch = epoch
 	h.governed = min(h.governed, to)
 	h.advance(to)
 }

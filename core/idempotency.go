@@ -69,13 +69,14 @@ func (e *Engine) writeOnce(ctx context.Context, c Caller, env EnvID, r Request) 
 		if err := e.memorize(&p, key, memo, r); err != nil {
 			return Result{}, err
 		}
+		epoch := e.Epoch()
 		commit, err := e.commit(ctx, p.txn)
 		var conflict *ConflictError
 		if !errors.As(err, &conflict) {
 			if err != nil {
 				return Result{}, err
 			}
-			return e.written(&c, r, p, commit), nil
+			return e.written(&c, r, p, epoch, commit), nil
 		}
 		e.stats.retries.Add(1)
 		if err := e.follow(ctx, conflict, try); err != nil {

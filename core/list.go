@@ -314,11 +314,12 @@ func (e *Engine) GetMany(ctx context.Context, c Caller, kind Kind, names []strin
 }
 
 func (e *Engine) many(ctx context.Context, c Caller, env EnvID, kind Kind, keys []Key) (Listing, error) {
+	epoch := e.Epoch()
 	entries, at, err := e.entries(ctx, keys)
 	if err != nil {
 		return Listing{}, err
 	}
-	l := Listing{Names: []string{}, Items: []Item{}, Position: Position{Epoch: e.Epoch(), Revision: at}}
+	l := Listing{Names: []string{}, Items: []Item{}, Position: Position{Epoch: epoch, Revision: at}}
 	size := 0
 	for _, entry := range entries {
 		_, _, name, _ := entry.Key.Split()

@@ -72,7 +72,7 @@ func (w *Watcher) restart(ctx context.Context, everything bool) error {
 	at, from := h.dispatched, w.position
 	queue, behind := w.queue, w.behind
 	w.queue, w.queued, w.behind = nil, 0, false
-	w.position, w.last = at, at
+	w.epoch, w.position, w.last = h.epoch, at, at
 	for _, p := range queue {
 		w.follows.ruledBy(w.env, p, &w.ruled)
 	}

@@ -215,7 +215,7 @@ func (w *Watcher) follow(patterns []Pattern, every bool) (before follows, at Rev
 	}
 	queue, behind, from := w.queue, w.behind, w.position
 	w.queue, w.queued, w.behind, w.last = nil, 0, false, at
-	w.follows, w.every, w.position = after, w.every || every, at
+	w.follows, w.every, w.epoch, w.position = after, w.every || every, h.epoch, at
 	if behind && len(before) > 0 {
 		w.catchUpConflated(before.patterns(), from, at)
 	}

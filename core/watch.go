@@ -19,7 +19,8 @@ type Watcher struct {
 	env    EnvID
 	caller Caller
 	notify func()
-	told   int64 // the hub's tick of the last event
+	epoch  string // of what is put out; the hub's may be another already, and then anew is set
+	told   int64  // the hub's tick of the last event
 	out    []Event
 	spoke  bool                // Next has returned an event since it last had nothing
 	work   []step              // what must be done before the queue goes on
@@ -79,7 +80,8 @@ func (e *Engine) Watch(ctx context.Context, c Caller, notify func()) (*Watcher, 
 	if err != nil {
 		return nil, err
 	}
-	w := &Watcher{engine: e, env: env, caller: c, notify: notify, told: e.hub.ticks.Load(), position: e.hub.position()}
+	at := e.hub.position()
+	w := &Watcher{engine: e, env: env, caller: c, notify: notify, told: e.hub.ticks.Load(), epoch: at.Epoch, position: at.Revision}
 	e.hub.add(w)
 	return w, nil
 }
@@ -295,7 +297,7 @@ func (w *Watcher) advance(ctx context.Context) (bool, error) {
 }
 
 // at is the position after a whole commit.
-func (w *Watcher) at(rev Revision) Position { return Position{Epoch: w.engine.Epoch(), Revision: rev} }
+func (w *Watcher) at(rev Revision) Position { return Position{Epoch: w.epoch, Revision: rev} }
 
 // seen returns the revision up to which everything has been delivered.
 func (w *Watcher) seen() Revision {

@@ -79,11 +79,12 @@ func (e *Engine) write(ctx context.Context, c Caller, env EnvID, r Request) (Res
 			fresh = true
 			continue
 		}
+		epoch := e.Epoch()
 		commit, err := e.commit(ctx, p.txn)
 		var conflict *ConflictError
 		switch {
 		case err == nil:
-			return e.written(&c, r, p, commit), nil
+			return e.written(&c, r, p, epoch, commit), nil
 		case !errors.As(err, &conflict):
 			for _, a := range p.asks {
 				e.record(&c, a.Access, OutcomeFailed, "", 0)
@@ -141,8 +142,8 @@ func (e *Engine) commit(ctx context.Context, txn Txn) (Commit, error) {
 }
 
 // written reports a commit to the caller and to the audit.
-func (e *Engine) written(c *Caller, r Request, p plan, commit Commit) Result {
-	res := Result{Position: Position{Epoch: e.Epoch(), Revision: commit.Revision}}
+func (e *Engine) written(c *Caller, r Request, p plan, epoch string, commit Commit) Result {
+	res := Result{Position: Position{Epoch: epoch, Revision: commit.Revision}}
 	for i := range r.Writes {
 		out := Written{Name: r.Writes[i].Name, Modified: commit.Meta.Time, Created: p.steps[i].created}
 		for j := range commit.Changes {
