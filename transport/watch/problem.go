@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/transport/auth"
 	"github.com/dynconfig/dynconfig/wire"
 )
 
@@ -29,17 +28,10 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 		header.Set("Upgrade", "websocket")
 	}
 	wire.TellStale(header, core.StaleOf(err))
-	switch p.Status {
-	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", "Bearer")
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		retry := time.Second
-		var e *core.Error
-		if errors.As(err, &e) && e.Retry > 0 {
-			retry = e.Retry
-		}
-		header.Set("Retry-After", seconds(retry))
+	if p.Status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "1") // unless the error knows better
 	}
+	auth.WriteHeaders(header, core.Budget{}, err)
 	body, err := json.Marshal(p)
 	if err != nil {
 		h.o.Logger.Error("problem cannot be written", "requestId", id, "error", err)
@@ -48,24 +40,9 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	_, _ = w.Write(body) // a peer that is gone needs no answer
 }
 
-// tellBudget writes the RateLimit headers.
-func tellBudget(header http.Header, b core.Budget) {
-	if b.Limit == 0 {
-		return
-	}
-	header.Set("RateLimit-Limit", strconv.Itoa(b.Limit))
-	header.Set("RateLimit-Remaining", strconv.Itoa(b.Remaining))
-	header.Set("RateLimit-Reset", seconds(b.Reset))
-}
-
 // exceeded is the error of a principal that has used its budget up.
 func exceeded(b core.Budget) *core.Error {
 	e := core.Errorf(core.ErrRateLimited, "Exceed %d req/min", b.Limit)
 	e.Retry = b.Retry
 	return e
-}
-
-// seconds rounds up.
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dynconfig/dynconfig/core"
+	"github.com/dynconfig/dynconfig/transport/auth"
 	"github.com/dynconfig/dynconfig/wire"
 )
 
@@ -28,12 +29,12 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (*core.Su
 		}
 		budget, err := h.o.Await(r.Context(), h.o.Address(r))
 		if err != nil {
-			tellBudget(w.Header(), budget)
+			auth.WriteHeaders(w.Header(), budget, nil)
 		}
 		return nil, err
 	}
 	subject, budget, err := h.o.Authenticate(r)
-	tellBudget(w.Header(), budget)
+	auth.WriteHeaders(w.Header(), budget, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -49,11 +50,11 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (*core.Su
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, token string) (*core.Subject, error) {
 	subject, budget, err := h.o.Verify(r.Context(), token, h.o.Address(r))
 	if err != nil {
-		tellBudget(w.Header(), budget)
+		auth.WriteHeaders(w.Header(), budget, nil)
 		return nil, err
 	}
 	budget = h.o.Take(r.Context(), subject.Username, 1)
-	tellBudget(w.Header(), budget)
+	auth.WriteHeaders(w.Header(), budget, nil)
 	if !budget.Allowed {
 		return nil, exceeded(budget)
 	}
