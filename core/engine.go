@@ -100,8 +100,9 @@ type Engine struct {
 	hub    *hub
 	expiry *expiry
 
-	readers  chan struct{} // who may read the store for a catch-up
-	inflight sync.Map      // idempotency keys that are being worked on
+	readers  chan struct{}                 // who may read the store for a catch-up
+	loading  atomic.Pointer[chan struct{}] // closed when the index, which is loaded anew, is that of the log again; nil: it is
+	inflight sync.Map                      // idempotency keys that are being worked on
 	turns    keyLocks
 	health   healthCache
 	stats    counters
@@ -175,6 +176,12 @@ func (e *Engine) Run(ctx context.Context) error {
 // rebuild loads everything anew, because the log no longer leads on from what this node knows. Watchers start over.
 func (e *Engine) rebuild(ctx context.Context) error {
 	e.log.Warn("the log was rewritten or compacted past this node; loading anew")
+	done := make(chan struct{})
+	e.loading.Store(&done)
+	defer func() {
+		e.loading.Store(nil)
+		close(done)
+	}()
 	status, err := e.store.Status(ctx)
 	if err != nil {
 		return err
@@ -196,6 +203,21 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	e.tail.grew() // what came while the hub still knew the log of before
 	e.tail.policyMoved()
 	return err
+}
+
+// loaded waits while everything is loaded anew: a commit of the new log is not visible by the old one's revisions.
+func (e *Engine) loaded(ctx context.Context) error {
+	for {
+		loading := e.loading.Load()
+		if loading == nil {
+			return nil
+		}
+		select {
+		case <-*loading:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Epoch returns the store's epoch. Who makes a Position asks for it before the revision: a new revision by the name of the

@@ -107,6 +107,9 @@ func (e *Engine) follow(ctx context.Context, conflict *ConflictError, try int) e
 			return err
 		}
 	}
+	if err := e.loaded(ctx); err != nil {
+		return err
+	}
 	return e.tail.wait(ctx, conflict.Head)
 }
 
@@ -133,7 +136,8 @@ func (e *Engine) commit(ctx context.Context, txn Txn) (Commit, error) {
 					e.log.Warn("bus does not take announcements; other nodes find changes by polling", "error", err)
 				}
 			}
-			return c, e.tail.wait(context.WithoutCancel(ctx), c.Revision)
+			ctx := context.WithoutCancel(ctx)
+			return c, errors.Join(e.loaded(ctx), e.tail.wait(ctx, c.Revision))
 		}
 		if !errors.Is(err, ErrUnavailable) || pause(ctx, backoff(try+3)) != nil {
 			return Commit{}, err
