@@ -50,10 +50,15 @@ func (c *Client) PutPolicy(ctx context.Context, set PolicySet, o PutPolicyOption
 	if o.Confirm != 0 {
 		r.query.Set("confirm", o.Confirm.String())
 	}
-	if o.IfRevision != "" {
-		r.header.Set("If-Match", `"`+o.IfRevision+`"`)
-	}
+	ifRevision(r.header, o.IfRevision)
 	return decoded[PolicyState](c.do(ctx, r))
+}
+
+// ifRevision makes a change of the policy depend on which one is in force; "": it does not.
+func ifRevision(h http.Header, revision string) {
+	if revision != "" {
+		h.Set("If-Match", `"`+revision+`"`)
+	}
 }
 
 // ConfirmPolicy keeps a set that was put with Confirm.
@@ -62,13 +67,21 @@ func (c *Client) ConfirmPolicy(ctx context.Context, revision string) (PolicyStat
 	return post[PolicyState](ctx, c, r, map[string]string{"revision": revision})
 }
 
+// RollbackPolicyOptions say how to put a set of the history in force again; the zero value just does.
+type RollbackPolicyOptions struct {
+	Note       string // why, for the history
+	IfRevision string // only if this one is in force, else core.ErrPrecondition; "": no condition
+}
+
 // RollbackPolicy puts a set of the history in force again.
-func (c *Client) RollbackPolicy(ctx context.Context, revision, note string) (PolicyState, error) {
+func (c *Client) RollbackPolicy(ctx context.Context, revision string, o RollbackPolicyOptions) (PolicyState, error) {
 	body := map[string]string{"revision": revision}
-	if note != "" {
-		body["note"] = note
+	if o.Note != "" {
+		body["note"] = o.Note
 	}
-	return post[PolicyState](ctx, c, call{path: "/policy/rollback", header: WriteOptions{}.header(), members: stateMembers}, body)
+	r := call{path: "/policy/rollback", header: WriteOptions{}.header(), members: stateMembers}
+	ifRevision(r.header, o.IfRevision)
+	return post[PolicyState](ctx, c, r, body)
 }
 
 // PolicyHistory lists the sets that were put, newest first, at most limit; 0: the server's choice.

@@ -33,8 +33,10 @@ func TestPolicyCallsSayWhatTheContractSays(t *testing.T) {
 			return second(c.PutPolicy(ctx, client.PolicySet{}, client.PutPolicyOptions{DryRun: true, Confirm: 5 * time.Minute, IfRevision: "e:7"}))
 		},
 		func() error { return second(c.ConfirmPolicy(ctx, "e:7")) },
-		func() error { return second(c.RollbackPolicy(ctx, "e:6", "")) },
-		func() error { return second(c.RollbackPolicy(ctx, "e:6", "why")) },
+		func() error { return second(c.RollbackPolicy(ctx, "e:6", client.RollbackPolicyOptions{})) },
+		func() error {
+			return second(c.RollbackPolicy(ctx, "e:6", client.RollbackPolicyOptions{Note: "why", IfRevision: "e:8"}))
+		},
 		func() error { return second(c.PolicyHistory(ctx, 0)) },
 		func() error { return second(c.PolicyHistory(ctx, 7)) },
 		func() error { return second(c.TestPolicy(ctx, set)) },
@@ -72,7 +74,7 @@ func TestPolicyCallsSayWhatTheContractSays(t *testing.T) {
 		{Method: "PUT", Target: "/policy?confirm=5m0s&dry_run=true", Body: `{"modules":{}}`, Match: `"e:7"`},
 		{Method: "POST", Target: "/policy/confirm", Body: `{"revision":"e:7"}`},
 		{Method: "POST", Target: "/policy/rollback", Body: `{"revision":"e:6"}`},
-		{Method: "POST", Target: "/policy/rollback", Body: `{"note":"why","revision":"e:6"}`},
+		{Method: "POST", Target: "/policy/rollback", Body: `{"note":"why","revision":"e:6"}`, Match: `"e:8"`},
 		{Method: "GET", Target: "/policy/history"},
 		{Method: "GET", Target: "/policy/history?limit=7"},
 		{Method: "POST", Target: "/policy/test", Body: sent},

@@ -1,10 +1,14 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/dynconfig/dynconfig/client"
+)
 
 func policyRollbackCommand() *cobra.Command {
 	var n connection
-	var note string
+	var o client.RollbackPolicyOptions
 	c := &cobra.Command{
 		Use: "rollback REVISION", Short: "Put an earlier policy in force", Args: arguments(1, "a REVISION of `dynconfig policy history`"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -12,7 +16,7 @@ func policyRollbackCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			state, err := cl.RollbackPolicy(c.Context(), args[0], note)
+			state, err := cl.RollbackPolicy(c.Context(), args[0], o)
 			if err != nil {
 				return told(c.ErrOrStderr(), err)
 			}
@@ -20,7 +24,8 @@ func policyRollbackCommand() *cobra.Command {
 		},
 	}
 	n.addFlags(c)
-	c.Flags().StringVar(&note, "note", "", "why, for the history")
+	c.Flags().StringVar(&o.Note, "note", "", "why, for the history")
+	c.Flags().StringVar(&o.IfRevision, "if-revision", "", "only if this revision is in force")
 	mayBeEmpty(c.Flags(), "note")
 	return c
 }

@@ -59,7 +59,10 @@ func TestAPolicyIsPutConfirmedAndRolledBackWhileClientsWork(t *testing.T) {
 	if closed, err := admin.PutPolicy(ctx, setOf("decision := null if false "), client.PutPolicyOptions{}); err != nil || reads() {
 		t.Errorf("closed %+v, %v", closed, err)
 	}
-	back, err := admin.RollbackPolicy(ctx, confirmed.Revision, "it was better")
+	if _, err := admin.RollbackPolicy(ctx, confirmed.Revision, client.RollbackPolicyOptions{IfRevision: put.Revision}); !errors.Is(err, core.ErrPrecondition) {
+		t.Errorf("back from a revision that passed: %v", err)
+	}
+	back, err := admin.RollbackPolicy(ctx, confirmed.Revision, client.RollbackPolicyOptions{Note: "it was better"})
 	if err != nil || back.Note != "it was better" || !reads() {
 		t.Errorf("back %+v, %v", back, err)
 	}
