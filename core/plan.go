@@ -179,10 +179,10 @@ func (w *Write) rerules(it *item) bool {
 
 // rulesOverTombstone reports whether a creation says who administers the key, or other things than its tombstone says.
 func (w *Write) rulesOverTombstone(left *item) bool {
-	if !w.SetACL || left != nil && w.ACL.SameSets(aclOf(left)) {
+	if !w.SetACL {
 		return false
 	}
-	return left != nil || w.ACL != nil && w.ACL.Admin != nil
+	return w.ACL != nil && w.ACL.Admin != nil || left != nil && !w.ACL.SameSets(aclOf(left))
 }
 
 func aclOf(it *item) *ACL {
