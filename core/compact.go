@@ -28,10 +28,15 @@ func (e *Engine) compact(ctx context.Context) error {
 	}
 	upTo = max(upTo, status.Head-Revision(e.options.Retention.Commits))
 	if upTo <= status.Floor {
+		e.tail.trim(status.Floor)
 		return nil
 	}
 	e.log.Info("compacting the log", "upTo", upTo, "head", status.Head)
-	return e.store.Compact(ctx, upTo, e.options.Retention.Versions)
+	if err := e.store.Compact(ctx, upTo, e.options.Retention.Versions); err != nil {
+		return err
+	}
+	e.tail.trim(upTo)
+	return nil
 }
 
 // olderThan returns the newest revision whose commit is older than an instant. Times never go back, so it is searched for

@@ -297,3 +297,24 @@ func TestTheLogIsCompactedByNumberAndByAge(t *testing.T) {
 		t.Errorf("history holds %d versions, %v, want 2", len(records), err)
 	}
 }
+
+func TestAResumeFromBeforeTheLogBeginsAnewOnEveryNode(t *testing.T) {
+	b := memory.Open(memory.Options{Shared: true})
+	kept := core.Options{Retention: core.Retention{Age: time.Hour, Commits: 3, Versions: 1}}
+	w, other := startOn(t, b, kept), startOn(t, b, kept)
+	from := w.write(t, "root", put("k", "1")).Position.String()
+	for range 9 {
+		w.write(t, "root", put("k", "2"))
+	}
+	if _, err := other.Get(other.ctx, as("root"), core.Read{Kind: core.KindKey, Name: "k", Strong: true}); err != nil {
+		t.Fatal(err) // now it knows of all
+	}
+	for _, node := range []*world{w, other} { // the first one drops, the second finds that it is dropped
+		if err := node.Compact(node.ctx); err != nil {
+			t.Fatal(err)
+		}
+		s := node.stream(t, "root")
+		s.w.Subscribe(core.Subscription{Patterns: []string{"k"}, SinceRevision: from})
+		s.expect("subscribed", "reset", "update k 10 snapshot", "bookmark synced")
+	}
+}

@@ -17,8 +17,20 @@ func (r *ring) push(p *published) {
 	r.commits = append(r.commits, p)
 	r.bytes += p.bytes
 	for len(r.commits) > 1 && (r.bytes > ringBytes || len(r.commits) > ringCommits) {
-		r.bytes -= r.commits[0].bytes
-		r.commits[0], r.commits = nil, r.commits[1:]
+		r.drop()
+	}
+}
+
+// drop lets the oldest commit go.
+func (r *ring) drop() {
+	r.bytes -= r.commits[0].bytes
+	r.commits[0], r.commits = nil, r.commits[1:]
+}
+
+// trim lets go what the log does not hold any more, but for the newest commit.
+func (r *ring) trim(upTo Revision) {
+	for len(r.commits) > 1 && r.commits[0].revision <= upTo {
+		r.drop()
 	}
 }
 

@@ -214,6 +214,13 @@ func (t *tail) after(rev Revision, most int) ([]*published, bool) {
 	return t.ring.after(rev, most)
 }
 
+// trim has the ring hold no more than the log does, so that every node gives the same answer to who resumes from before.
+func (t *tail) trim(upTo Revision) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ring.trim(upTo)
+}
+
 // theEnd is a revision for look that no log reaches.
 const theEnd = Revision(math.MaxInt64)
 
