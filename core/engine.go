@@ -270,8 +270,11 @@ func (e *Engine) sync(ctx context.Context) error {
 	if err == nil {
 		err = e.tail.wait(ctx, rev)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		e.tail.hear(asked)
+	case errors.Is(err, ErrCompacted): // this node was overtaken by compaction, and is about to load everything anew
+		return (&Error{Kind: ErrUnavailable, Detail: "This node has fallen behind; try again", Retry: time.Second}).Because(err)
 	}
 	return e.told(err)
 }

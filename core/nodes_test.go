@@ -318,3 +318,20 @@ func TestAResumeFromBeforeTheLogBeginsAnewOnEveryNode(t *testing.T) {
 		s.expect("subscribed", "reset", "update k 10 snapshot", "bookmark synced")
 	}
 }
+
+func TestANodeThatCompactionOvertookSaysSo(t *testing.T) {
+	b := memory.Open(memory.Options{Shared: true})
+	w := startOn(t, b, core.Options{Retention: core.Retention{Age: time.Hour, Commits: 3, Versions: 1}})
+	behind, err := core.Open(t.Context(), b, core.Options{Authorizer: &acl{}}) // does not run
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		w.write(t, "root", put("k", "1"))
+	}
+	if err := w.Compact(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err = behind.Get(t.Context(), as("root"), core.Read{Kind: core.KindKey, Name: "k", Strong: true})
+	want(t, err, core.ErrUnavailable)
+}
