@@ -50,12 +50,12 @@ func TestAHostThatPoliciesMayCallHasNoPortAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestTheBackendIsWhatTheOneAddressSays(t *testing.T) {
+func TestTheBackendIsPostgresIfThereIsOneElseWhatTheOneAddressSays(t *testing.T) {
 	t.Parallel()
 	for want, s := range map[string]Settings{
 		"embedded": {},
 		"memory":   {Backend: "memory", Postgres: postgresSettings{url: "x"}},
-		"postgres": {Postgres: postgresSettings{url: "x"}},
+		"postgres": {Postgres: postgresSettings{url: "x"}, Etcd: etcdSettings{endpoints: []string{"x"}}, NATS: natsSettings{url: "x"}},
 		"etcd":     {Etcd: etcdSettings{endpoints: []string{"x"}}},
 		"nats":     {NATS: natsSettings{url: "x"}},
 	} {

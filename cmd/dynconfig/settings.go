@@ -61,7 +61,7 @@ type setting struct {
 // slip of the pen.
 func (s *Settings) table() []setting {
 	return []setting{
-		{"backend", "", "", "where the data is: embedded, postgres, etcd, nats or memory; unset: what a postgres-url, etcd-endpoints or a nats-url says, else embedded", text(&s.Backend)},
+		{"backend", "", "", "where the data is: embedded, postgres, etcd, nats or memory; unset: what a postgres-url, else etcd-endpoints or a nats-url says, else embedded", text(&s.Backend)},
 		{"data-dir", "", "./data", "directory of keys, audit records and the embedded store", path(&s.DataDir)},
 		{"etcd-endpoints", "ETCD_ENDPOINTS", "", "addresses of an etcd cluster, with commas between them", list(&s.Etcd.endpoints)},
 		{"etcd-prefix", "", "dynconfig", "what keys in etcd begin with, so that a cluster can be shared", path(&s.Etcd.prefix)},
@@ -158,31 +158,21 @@ func (s *Settings) check() error {
 	return nil
 }
 
-// infer finds out where the data is, if nobody said so: at the one place that there is an address of.
+// infer finds out where the data is, if nobody said so: in Postgres if there is an address of one, else at the one other
+// place that there is an address of.
 func (s *Settings) infer() error {
-	if s.Backend != "" {
-		return nil
-	}
-	var addresses []string
-	for _, place := range []struct {
-		backend, address string
-		given            bool
-	}{
-		{"postgres", "a postgres-url", s.Postgres.url != ""},
-		{"etcd", "etcd-endpoints", len(s.Etcd.endpoints) > 0},
-		{"nats", "a nats-url", s.NATS.url != ""},
-	} {
-		if place.given {
-			s.Backend, addresses = place.backend, append(addresses, place.address)
-		}
-	}
-	switch len(addresses) {
-	case 0:
-		s.Backend = "embedded"
-	case 1:
+	switch {
+	case s.Backend != "":
+	case s.Postgres.url != "":
+		s.Backend = "postgres"
+	case len(s.Etcd.endpoints) > 0 && s.NATS.url != "":
+		return failf("There are etcd-endpoints and a nats-url: say with --backend where the data is")
+	case len(s.Etcd.endpoints) > 0:
+		s.Backend = "etcd"
+	case s.NATS.url != "":
+		s.Backend = "nats"
 	default:
-		s.Backend = ""
-		return failf("There are %s: say with --backend where the data is", strings.Join(addresses, " and "))
+		s.Backend = "embedded"
 	}
 	return nil
 }
