@@ -21,13 +21,17 @@ func leak(options ...goleak.Option) error {
 }
 
 // VerifyMain runs the tests of a package, and then fails if a goroutine is left: it is for TestMain.
-func VerifyMain(m *testing.M, options ...goleak.Option) {
+func VerifyMain(m *testing.M, options ...goleak.Option) { os.Exit(Leakless(m, options...)) }
+
+// Leakless runs m, a *testing.M, and returns its exit code, or 1 if it succeeds and a goroutine is left: it is for a TestMain
+// that has more to do.
+func Leakless(m interface{ Run() int }, options ...goleak.Option) int {
 	code := m.Run()
 	if code == 0 {
 		if err := leak(options...); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
+			fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
+			return 1
 		}
 	}
-	os.Exit(code)
+	return code
 }

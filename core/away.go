@@ -65,14 +65,6 @@ func errAway() *Error {
 	return &Error{Kind: ErrUnavailable, Detail: "The store is away; try again", Retry: time.Second}
 }
 
-// inTime says of a time limit that the server set itself what it means to the caller.
-func inTime(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) && KindOf(err) == ErrInternal { //nolint:errorlint // KindOf returns the sentinel itself
-		return errAway().Because(err)
-	}
-	return err
-}
-
 // awayFor is how long an answer of the store is waited for where it was away already: whoever waits for a store that is not
 // there shall hear so. It is not nothing, since the store may be back before the tail has found out.
 const awayFor = 2 * time.Second

@@ -92,7 +92,7 @@ func (e *Engine) storePolicy(ctx context.Context, author string, w PolicyWrite, 
 	}
 	commit, err := e.commit(ctx, txn)
 	if err != nil {
-		return Entry{}, inTime(err)
+		return Entry{}, e.told(err)
 	}
 	for i := range commit.Changes {
 		if commit.Changes[i].Entry.Key == set {
@@ -116,7 +116,7 @@ func (e *Engine) MarkPolicy(ctx context.Context, inForce []byte, since Revision)
 			Ops:    []Op{{Key: MakeKey(SystemEnv, KindPolicy, PolicyInForce), Do: OpPut, Doc: Doc{Value: inForce}}},
 		})
 		if KindOf(err) != ErrConflict { //nolint:errorlint // KindOf returns the sentinel itself
-			return inTime(err)
+			return e.told(err)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (e *Engine) Write(ctx context.Context, c Caller, r Request) (Result, error)
 		write = e.writeOnce
 	}
 	res, err := write(ctx, c, env, r)
-	return res, inTime(err)
+	return res, e.told(err)
 }
 
 // writeFor is how long a write is tried at most. Its outcome is unknown then.

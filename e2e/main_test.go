@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/dynconfig/dynconfig/conformance"
 )
 
@@ -32,19 +30,7 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}
-	code := m.Run()
-	if code != 0 {
-		return code
-	}
-	err = goleak.Find()
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
-		err = goleak.Find()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
-		return 1
-	}
-	return 0
+	return conformance.Leakless(m)
 }
 
 // budget is how long a test that may go on for ever does: as long as a soak lasts, or usual.

@@ -4,14 +4,14 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/dynconfig/dynconfig/conformance"
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("DYNCONFIG_TEST_FULL_DISK"); dir != "" {
 		os.Exit(writeToFullDisk(dir))
 	}
-	goleak.VerifyTestMain(m)
+	conformance.VerifyMain(m)
 }
 
 func must[T any](v T, err error) T {

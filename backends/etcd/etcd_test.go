@@ -10,7 +10,6 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"github.com/dynconfig/dynconfig/conformance"
@@ -23,7 +22,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "4"); err != nil { // however few processors there are: tests wait for servers most of the time
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	conformance.VerifyMain(m)
 }
 
 // patient is how long a call may take in tests that are not about that: longer than a busy machine stands still.

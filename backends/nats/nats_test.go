@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/conformance/services"
@@ -22,7 +21,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "4"); err != nil { // however few processors there are: tests wait for elections most of the time
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	conformance.VerifyMain(m)
 }
 
 // patient is how long a call may take in tests that are not about that: longer than a busy machine stands still.

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"crypto/rand"
-	"fmt"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -12,25 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/conformance/services"
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	err := goleak.Find()
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
-		err = goleak.Find()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }
 
 // patience is how long a test waits for what must happen, however busy the machine is.
 const patience = time.Minute

@@ -2,13 +2,9 @@ package redis
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/dynconfig/dynconfig/backends/memory"
 	"github.com/dynconfig/dynconfig/conformance"
@@ -16,18 +12,7 @@ import (
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	err := goleak.Find()
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
-		err = goleak.Find()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }
 
 const testLimit = 100
 

@@ -42,15 +42,14 @@ func badFlag(_ *cobra.Command, err error) error {
 	if errors.Is(err, errTwice) {
 		return usageError{fmt.Errorf("--%s is given twice: a list is one value, with commas in it", name)}
 	}
-	for kind, words := range map[string]string{
+	words, known := map[string]string{
 		"bool": "true or false", "int": "a whole number", "int64": "a whole number", "float64": "a number",
 		"duration": "a duration such as 30s", "stringSlice": "a list with commas",
-	} {
-		if bad.GetFlag().Value.Type() == kind {
-			return usageError{fmt.Errorf("--%s is %q: it must be %s", name, bad.GetValue(), words)}
-		}
+	}[bad.GetFlag().Value.Type()]
+	if !known {
+		return usageError{err}
 	}
-	return usageError{err}
+	return usageError{fmt.Errorf("--%s is %q: it must be %s", name, bad.GetValue(), words)}
 }
 
 // emptiable marks the flags to which an empty text means something.

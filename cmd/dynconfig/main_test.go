@@ -14,10 +14,10 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
+
+	"github.com/dynconfig/dynconfig/conformance"
 )
 
 func TestMain(m *testing.M) {
@@ -30,20 +30,7 @@ func TestMain(m *testing.M) {
 // leakless fails a run that leaves a goroutine behind.
 type leakless struct{ *testing.M }
 
-func (l leakless) Run() int {
-	code := l.M.Run()
-	for end := time.Now().Add(time.Minute); code == 0; { // connections that were closed may take a while to notice
-		err := goleak.Find()
-		if err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			fmt.Fprintln(os.Stderr, "a goroutine is left:", err)
-			return 1
-		}
-	}
-	return code
-}
+func (l leakless) Run() int { return conformance.Leakless(l.M) }
 
 func TestScripts(t *testing.T) {
 	t.Parallel()

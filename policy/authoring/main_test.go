@@ -3,7 +3,7 @@ package authoring_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/dynconfig/dynconfig/conformance"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }

@@ -6,8 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/policy/sandbox"
 )
 
@@ -29,5 +28,5 @@ func TestMain(m *testing.M) {
 		fmt.Printf("{%q:{%q:%q,%q:%q}}", "Error", "Kind", "invalid", "Detail", strings.Join(os.Environ(), " "))
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	conformance.VerifyMain(m)
 }

@@ -17,12 +17,12 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/lestrrat-go/jwx/v3/jwk"
-	"go.uber.org/goleak"
 
+	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }
 
 // rsaKey and smallRSAKey are made once: they take long.
 var (

@@ -12,15 +12,14 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/dynconfig/dynconfig/backends/memory"
+	"github.com/dynconfig/dynconfig/conformance"
 	"github.com/dynconfig/dynconfig/core"
 	"github.com/dynconfig/dynconfig/policy"
 	"github.com/dynconfig/dynconfig/transport/rest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.VerifyMain(m) }
 
 // server is a DynConfig over a memory backend, reached over TCP.
 type server struct {
