@@ -29,6 +29,15 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
+func TestAReadOfWhatIsCachedAllocatesNothing(t *testing.T) {
+	w := start(t, core.Options{Authorizer: allowAll{}})
+	w.write(t, "root", put("k", "1"))
+	c, r := as("root"), core.Read{Kind: core.KindKey, Name: "k"}
+	if n := testing.AllocsPerRun(10_000, func() { _, _ = w.Get(w.ctx, c, r) }); n > 0 {
+		t.Errorf("it allocates %v times", n)
+	}
+}
+
 func BenchmarkPut(b *testing.B) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprint(writers), func(b *testing.B) {

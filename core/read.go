@@ -50,11 +50,13 @@ func (e *Engine) look(ctx context.Context, c Caller, env EnvID, r Read) (Item, e
 		ask := Access{
 			Action: ActionRead, Kind: r.Kind, Key: r.Name, Exists: true, ACL: it.acl, Chain: chain, Operation: r.Op,
 		}
-		require := e.require
+		var err error
 		if r.denied {
-			require = e.requireAgain
+			_, err = e.requireAgain(ctx, &c, ask)
+		} else {
+			_, err = e.require(ctx, &c, ask)
 		}
-		if _, err := require(ctx, &c, ask); err != nil {
+		if err != nil {
 			return Item{}, err
 		}
 		if r.Since != nil && *r.Since == it.version {
